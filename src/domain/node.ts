@@ -1,0 +1,300 @@
+/**
+ * What the node has and what is on it, in memory: the declared disk as a tree of pools, and the records with the
+ * indexes that decisions need. Nothing here copies or scans all volumes to change one.
+ *
+ * A pool is the disk under one reservation stack. Its parent is the same disk under the stack without its last level;
+ * what a dynamic reservation has, its parent lends. So no operation can lose or invent a megabyte: sizes only move
+ * between `free`, `inVolumes` and `inRefinements`, and the roots' totals are what the operator declared.
+ */
+import type {
+  AttachmentPhase,
+  Change,
+  Container,
+  OperationRecord,
+  Records,
+  ReservationRecord,
+  Table,
+  Volume,
+} from "./records.ts";
+import { type DiskResource, type DiskSource, poolKey, type Reservation } from "./resource.ts";
+import {
+  addSizes,
+  type ContainerId,
+  type Incarnation,
+  type MilliMb,
+  type Role,
+  subtractSizes,
+  type VolumeId,
+  ZERO_MB,
+} from "./units.ts";
+
+/** The disk under one reservation stack. */
+export interface Pool {
+  readonly key: string;
+  readonly source: DiskSource;
+  readonly reservations: readonly Reservation[];
+  /** Declared for an unreserved or static pool, reserved for a dynamic one. */
+  readonly total: MilliMb;
+  readonly inVolumes: MilliMb;
+  /** Lent to reservations that refine this one. */
+  readonly inRefinements: MilliMb;
+}
+
+/** What nobody uses. Negative where the declared disk shrank below what is reserved of it. */
+export function freeOf(pool: Pool): MilliMb {
+  return subtractSizes(subtractSizes(pool.total, pool.inVolumes), pool.inRefinements);
+}
+
+type MutablePool = { -readonly [Key in keyof Pool]: Pool[Key] };
+type Maps = { readonly [T in Table]: Map<string, Records[T]> };
+
+export class NodeState {
+  readonly #records: Maps = {
+    reservations: new Map(),
+    volumes: new Map(),
+    containers: new Map(),
+    operations: new Map(),
+  };
+  readonly #pools = new Map<string, MutablePool>();
+  readonly #live = new Map<string, Volume>();
+  readonly #retired = new Map<string, Set<Incarnation>>();
+  readonly #attached = new Map<Incarnation, Set<ContainerId>>();
+  readonly #sandboxes = new Map<string, Set<ContainerId>>();
+
+  /** @param declared unreserved and statically reserved disk, as the operator declared or the machine showed it */
+  constructor(declared: readonly DiskResource[]) {
+    for (const disk of declared) {
+      const pool = this.#poolFor(disk.source, disk.reservations);
+      pool.total = addSizes(pool.total, disk.size);
+    }
+  }
+
+  get volumes(): ReadonlyMap<string, Volume> {
+    return this.#records.volumes;
+  }
+
+  get containers(): ReadonlyMap<string, Container> {
+    return this.#records.containers;
+  }
+
+  get reservations(): ReadonlyMap<string, ReservationRecord> {
+    return this.#records.reservations;
+  }
+
+  get operations(): ReadonlyMap<string, OperationRecord> {
+    return this.#records.operations;
+  }
+
+  get pools(): Iterable<Pool> {
+    return this.#pools.values();
+  }
+
+  pool(source: DiskSource, reservations: readonly Reservation[]): Pool | undefined {
+    return this.#pools.get(poolKey(source, reservations));
+  }
+
+  /** The live volume of this name. */
+  live(role: Role, id: VolumeId): Volume | undefined {
+    return this.#live.get(nameKey(role, id));
+  }
+
+  /** The destroyed incarnations of this name that are still on disk, newest first. */
+  retired(role: Role, id: VolumeId): readonly Volume[] {
+    const uuids = this.#retired.get(nameKey(role, id)) ?? [];
+    return [...uuids].map((uuid) => this.#mustHave(uuid)).sort((a, b) => (b.retired?.at ?? 0) - (a.retired?.at ?? 0));
+  }
+
+  /** The containers that have an attachment of this volume, whatever its phase. */
+  containersOf(uuid: Incarnation): readonly Container[] {
+    return this.#containers(this.#attached.get(uuid));
+  }
+
+  /** The containers that live in this sandbox directory. */
+  containersIn(sandbox: string): readonly Container[] {
+    return this.#containers(this.#sandboxes.get(sandbox));
+  }
+
+  /** Free disk by pool and every live volume: what Mesos calls the agent's resources. */
+  *resources(): Generator<DiskResource> {
+    for (const pool of this.#pools.values()) {
+      const free = freeOf(pool);
+      if (free > 0) yield { size: free, source: pool.source, reservations: pool.reservations };
+    }
+    for (const volume of this.#live.values()) yield resourceOf(volume);
+  }
+
+  /** Sets or removes one record and returns the change that takes it back. */
+  apply(change: Change): Change {
+    switch (change.table) {
+      case "reservations": {
+        const before = this.#put("reservations", change.key, change.value);
+        this.#moveReservation(before, change.value);
+        return { table: "reservations", key: change.key, value: before };
+      }
+      case "volumes": {
+        const before = this.#put("volumes", change.key, change.value);
+        this.#forgetVolume(before);
+        this.#indexVolume(change.value);
+        return { table: "volumes", key: change.key, value: before };
+      }
+      case "containers": {
+        const before = this.#put("containers", change.key, change.value);
+        this.#forgetContainer(before);
+        this.#indexContainer(change.value);
+        return { table: "containers", key: change.key, value: before };
+      }
+      case "operations":
+        return { table: "operations", key: change.key, value: this.#put("operations", change.key, change.value) };
+    }
+  }
+
+  #put<T extends Table>(table: T, key: string, value: Records[T] | undefined): Records[T] | undefined {
+    const map: Map<string, Records[T]> = this.#records[table];
+    const before = map.get(key);
+    if (value === undefined) map.delete(key);
+    else map.set(key, value);
+    return before;
+  }
+
+  #moveReservation(before: ReservationRecord | undefined, after: ReservationRecord | undefined): void {
+    const subject = after ?? before;
+    if (subject === undefined) return;
+    const grown = subtractSizes(after?.size ?? ZERO_MB, before?.size ?? ZERO_MB);
+    const pool = this.#poolFor(subject.source, subject.reservations);
+    pool.total = addSizes(pool.total, grown);
+    const parent = this.#poolFor(subject.source, subject.reservations.slice(0, -1));
+    parent.inRefinements = addSizes(parent.inRefinements, grown);
+    this.#dropIfEmpty(pool);
+  }
+
+  #indexVolume(volume: Volume | undefined): void {
+    if (volume === undefined) return;
+    const name = nameKey(volume.role, volume.id);
+    if (volume.phase !== "live") {
+      addTo(this.#retired, name, volume.uuid);
+      return;
+    }
+    this.#live.set(name, volume);
+    const pool = this.#poolFor(volume.source, volume.reservations);
+    pool.inVolumes = addSizes(pool.inVolumes, volume.size);
+  }
+
+  #forgetVolume(volume: Volume | undefined): void {
+    if (volume === undefined) return;
+    const name = nameKey(volume.role, volume.id);
+    if (volume.phase !== "live") {
+      removeFrom(this.#retired, name, volume.uuid);
+      return;
+    }
+    if (this.#live.get(name)?.uuid === volume.uuid) this.#live.delete(name);
+    const pool = this.#poolFor(volume.source, volume.reservations);
+    pool.inVolumes = subtractSizes(pool.inVolumes, volume.size);
+    this.#dropIfEmpty(pool);
+  }
+
+  #indexContainer(container: Container | undefined): void {
+    if (container === undefined) return;
+    addTo(this.#sandboxes, container.sandbox, container.id);
+    for (const { uuid } of container.attachments) addTo(this.#attached, uuid, container.id);
+  }
+
+  #forgetContainer(container: Container | undefined): void {
+    if (container === undefined) return;
+    removeFrom(this.#sandboxes, container.sandbox, container.id);
+    for (const { uuid } of container.attachments) removeFrom(this.#attached, uuid, container.id);
+  }
+
+  #containers(ids: Set<ContainerId> | undefined): readonly Container[] {
+    return ids === undefined ? [] : [...ids].flatMap((id) => this.#records.containers.get(id) ?? []);
+  }
+
+  #poolFor(source: DiskSource, reservations: readonly Reservation[]): MutablePool {
+    const key = poolKey(source, reservations);
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = { key, source, reservations, total: ZERO_MB, inVolumes: ZERO_MB, inRefinements: ZERO_MB };
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  #dropIfEmpty(pool: MutablePool): void {
+    if (pool.total === 0 && pool.inVolumes === 0 && pool.inRefinements === 0) this.#pools.delete(pool.key);
+  }
+
+  #mustHave(uuid: Incarnation): Volume {
+    const volume = this.#records.volumes.get(uuid);
+    if (volume === undefined) throw new Error(`The index names volume ${uuid}, which is not there`);
+    return volume;
+  }
+}
+
+/**
+ * Changes made to a node in memory, one after the other, each decision seeing the ones before it, and taken back as a
+ * whole when one is refused.
+ */
+export class Transaction {
+  readonly state: NodeState;
+  readonly #changes: Change[] = [];
+  readonly #undo: Change[] = [];
+
+  constructor(state: NodeState) {
+    this.state = state;
+  }
+
+  get changes(): readonly Change[] {
+    return this.#changes;
+  }
+
+  set<T extends Table>(table: T, key: string, value: Records[T] | undefined): void {
+    const change = { table, key, value } as Change;
+    this.#undo.push(this.state.apply(change));
+    this.#changes.push(change);
+  }
+
+  rollback(): void {
+    for (const change of this.#undo.reverse()) this.state.apply(change);
+    this.#undo.length = 0;
+    this.#changes.length = 0;
+  }
+}
+
+/** The phases of all of a volume's attachments, for `stateOf`. */
+export function attachmentPhases(state: NodeState, uuid: Incarnation): readonly AttachmentPhase[] {
+  return state
+    .containersOf(uuid)
+    .flatMap((container) => container.attachments.filter((attachment) => attachment.uuid === uuid))
+    .map((attachment) => attachment.phase);
+}
+
+/** A live volume as the resource that Mesos lists. */
+export function resourceOf(volume: Volume): DiskResource {
+  return {
+    size: volume.size,
+    source: volume.source,
+    reservations: volume.reservations,
+    volume: {
+      id: volume.id,
+      ...(volume.principal === undefined ? {} : { principal: volume.principal }),
+      containerPath: volume.containerPath,
+      mode: "RW",
+      shared: volume.shared,
+    },
+  };
+}
+
+// Roles have no spaces, so that no two names share a key.
+function nameKey(role: Role, id: VolumeId): string {
+  return `${role} ${id}`;
+}
+
+function addTo<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {
+  const set = index.get(key);
+  if (set === undefined) index.set(key, new Set([value]));
+  else set.add(value);
+}
+
+function removeFrom<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {
+  const set = index.get(key);
+  if (set?.delete(value) && set.size === 0) index.delete(key);
+}

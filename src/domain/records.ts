@@ -1,0 +1,141 @@
+/**
+ * What Holdfast remembers: four kinds of record, each with a key. The checkpoint stores exactly these; a `Change` sets
+ * or removes one of them, and a list of changes is what a decision is and what a transaction commits.
+ */
+import type { DiskSource, Mode, Reservation } from "./resource.ts";
+import type {
+  BootId,
+  ContainerId,
+  ContainerPath,
+  Incarnation,
+  MilliMb,
+  Principal,
+  Role,
+  VolumeId,
+  WallMs,
+} from "./units.ts";
+
+/** Dynamically reserved disk: all of it, under volumes or not. Key: `poolKey`. */
+export interface ReservationRecord {
+  readonly source: DiskSource;
+  readonly reservations: readonly Reservation[];
+  /** Greater than zero; a reservation of nothing is removed. */
+  readonly size: MilliMb;
+}
+
+/**
+ * What distinguishes a directory from another one that took its place. Device numbers change over reboots; inode and
+ * birth time do not.
+ */
+export interface DirectoryIdentity {
+  /** Inode number, decimal. */
+  readonly ino: string;
+  /** Birth time in nanoseconds since the epoch, decimal; "0" where the file system keeps none. */
+  readonly birthNs: string;
+}
+
+/** `live` until DESTROY commits; `destroying` until its directory is in trash; then `retained` until collected. */
+export type VolumePhase = "live" | "destroying" | "retained" | "collecting";
+
+/** When something was retired, such that a jump of the wall clock never makes it older than it is. */
+export interface Retirement {
+  readonly at: WallMs;
+  readonly bootId: BootId;
+  /** Time since boot, milliseconds, suspended time included. */
+  readonly bootTimeMs: number;
+}
+
+/** One incarnation of a volume. Key: `uuid`. */
+export interface Volume {
+  readonly uuid: Incarnation;
+  readonly role: Role;
+  readonly id: VolumeId;
+  readonly size: MilliMb;
+  readonly source: DiskSource;
+  /** The stack it lies on; `role` is its last one's. */
+  readonly reservations: readonly Reservation[];
+  readonly containerPath: ContainerPath;
+  readonly shared: boolean;
+  /** Mesos's `disk.persistence.principal`: the creator, whom `destroy_volumes` is checked against. */
+  readonly principal?: Principal;
+  /** Who asked, for people: a principal, or `uid:0(root)` for a peer of the agent socket. */
+  readonly createdBy: string;
+  readonly createdAt: WallMs;
+  readonly phase: VolumePhase;
+  /** Its `content` directory. */
+  readonly directory: DirectoryIdentity;
+  /** Set at the first attach, which also gives the empty top directory to its owner. */
+  readonly firstAttachedAt?: WallMs;
+  readonly retired?: Retirement;
+  /** Grows with every change that the label must show; a label with a lower one is stale. */
+  readonly revision: number;
+}
+
+/** `attaching` and `detaching` are intents, committed before the kernel is asked; `lingering` was detached by force. */
+export type AttachmentPhase = "attaching" | "attached" | "detaching" | "lingering";
+
+/** What a mount was when it was verified; with the boot id of its container it is exact. */
+export type MountRecord =
+  | {
+      readonly backend: "bind";
+      /** The kernel's mount id (the unique one where `uniqueId`), decimal. */
+      readonly mountId: string;
+      readonly uniqueId: boolean;
+      /** Whether the sandbox lies on a shared mount, so that running containers see the volume. */
+      readonly propagation: "shared" | "private" | "slave" | "unbindable";
+    }
+  | { readonly backend: "symlink" };
+
+export interface Attachment {
+  readonly uuid: Incarnation;
+  readonly containerPath: ContainerPath;
+  readonly mode: Mode;
+  readonly phase: AttachmentPhase;
+  /** Absent while `attaching`. */
+  readonly mount?: MountRecord;
+  /** Whether the mountpoint is ours to remove: set once we made it, also while `attaching`. */
+  readonly madeMountpoint: boolean;
+}
+
+/** A container and what is mounted for it. Key: `id`. Lives for one boot: every mount ends with it. */
+export interface Container {
+  readonly id: ContainerId;
+  /** Absolute path of an existing directory, without symlinks. */
+  readonly sandbox: string;
+  readonly bootId: BootId;
+  readonly since: WallMs;
+  readonly by: string;
+  readonly attachments: readonly Attachment[];
+}
+
+/** What became of an operation list that had an id. Key: `operationKey(by, id)`. */
+export interface OperationRecord {
+  readonly id: string;
+  /** The principal (or peer) that chose the id. */
+  readonly by: string;
+  readonly at: WallMs;
+  /** The operations in wire form, as they were asked for: the same id with other content is refused. */
+  readonly request: string;
+  /** One summary for each operation. */
+  readonly operations: readonly { readonly type: string; readonly summary: string }[];
+}
+
+/** All records by table name: the shape of the checkpoint. */
+export interface Records {
+  readonly reservations: ReservationRecord;
+  readonly volumes: Volume;
+  readonly containers: Container;
+  readonly operations: OperationRecord;
+}
+
+export type Table = keyof Records;
+export const TABLES = ["reservations", "volumes", "containers", "operations"] as const satisfies readonly Table[];
+
+/** Sets (`value`) or removes (`undefined`) one record. */
+export type Change = {
+  [T in Table]: { readonly table: T; readonly key: string; readonly value: Records[T] | undefined };
+}[Table];
+
+export function operationKey(by: string, id: string): string {
+  return JSON.stringify([by, id]);
+}

@@ -1,0 +1,12 @@
+/** Tells who an HTTP caller is. */
+import type { Actor } from "../domain/operation.ts";
+
+export interface Authenticator {
+  /** False where no credentials are configured: then every caller is anonymous. */
+  readonly required: boolean;
+  /**
+   * The actor for an `Authorization` header, `undefined` when it is missing, malformed or wrong. Takes the same time
+   * for an unknown principal as for a wrong secret.
+   */
+  authenticate(authorization: string | undefined): Promise<Actor | undefined>;
+}

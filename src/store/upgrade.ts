@@ -1,0 +1,55 @@
+/** Brings an older checkpoint to the schema of this version; a full copy of the old one stays beside it. */
+import { renameSync } from "node:fs";
+import { join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import { HoldfastError } from "../domain/error.ts";
+import { copyDatabase, schemaVersion } from "./database.ts";
+import { type CheckpointPaths, makePrivateFile, syncDirectory, syncFile } from "./files.ts";
+
+/** Changes tables and rows from one version to the next; runs inside a transaction. */
+export type Upgrade = (database: DatabaseSync) => void;
+
+/** The first leads from version 1 to version 2, and so on: a new schema is a new line here. */
+export const UPGRADES: readonly Upgrade[] = [];
+
+/** The schema version that these upgrades lead to. */
+export function latestVersion(upgrades: readonly Upgrade[] = UPGRADES): number {
+  return upgrades.length + 1;
+}
+
+/**
+ * All upgrades happen in one transaction, after `checkpoint.v<N>` is durable; putting that back undoes them.
+ * @throws `damaged` for a checkpoint of a newer version
+ */
+export function upgradeDatabase(
+  database: DatabaseSync,
+  paths: CheckpointPaths,
+  upgrades: readonly Upgrade[] = UPGRADES,
+): void {
+  const version = schemaVersion(database);
+  const latest = latestVersion(upgrades);
+  if (version > latest) {
+    const versions = `it has schema version ${version} and this program knows ${latest}`;
+    const message = `Cannot open the checkpoint ${paths.checkpoint}: ${versions}, start the newer program or run holdfast rebuild`;
+    throw new HoldfastError("damaged", message);
+  }
+  if (version === latest) return;
+  keepCopy(database, paths, version);
+  database.exec("begin");
+  try {
+    for (const upgrade of upgrades.slice(version - 1)) upgrade(database);
+    database.exec(`pragma user_version=${latest}; commit`);
+  } catch (cause) {
+    if (database.isTransaction) database.exec("rollback");
+    const message = `Cannot upgrade the checkpoint ${paths.checkpoint} from version ${version} to ${latest}: nothing changed`;
+    throw new HoldfastError("unavailable", message, { cause });
+  }
+}
+
+function keepCopy(database: DatabaseSync, paths: CheckpointPaths, version: number): void {
+  makePrivateFile(paths.draft);
+  copyDatabase(database, paths.draft);
+  syncFile(paths.draft);
+  renameSync(paths.draft, join(paths.directory, `checkpoint.v${version}`));
+  syncDirectory(paths.directory);
+}

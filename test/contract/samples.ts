@@ -1,0 +1,119 @@
+/** One of each kind of record, numbered, with every optional field on the odd ones. */
+import { type Change, operationKey, type Records, type Volume } from "../../src/domain/records.ts";
+import { poolKey, type Reservation, ROOT_DISK } from "../../src/domain/resource.ts";
+import type {
+  AgentId,
+  BootId,
+  ContainerId,
+  ContainerPath,
+  Incarnation,
+  MilliMb,
+  Principal,
+  Role,
+  VolumeId,
+  WallMs,
+} from "../../src/domain/units.ts";
+import type { NodeHeader } from "../../src/ports/store.ts";
+
+export const SAMPLE_HEADER: NodeHeader = {
+  agentId: "0d4b6a0e-6f0c-4f0b-9a53-1f1f2f3f4f5f" as AgentId,
+  createdAt: 1_763_817_000_000 as WallMs,
+};
+
+export function sampleVolume(number: number): Volume {
+  const odd = number % 2 === 1;
+  return {
+    uuid: sampleUuid(number),
+    role: "ads" as Role,
+    id: `db-${number} äö "quoted"` as VolumeId,
+    size: (1_024_000 + number) as MilliMb,
+    source: odd ? { type: "MOUNT", root: "/mnt/disk one" } : ROOT_DISK,
+    reservations: sampleReservations(odd),
+    containerPath: "data" as ContainerPath,
+    shared: odd,
+    createdBy: "uid:0(root)",
+    createdAt: 1_763_817_000_001 as WallMs,
+    phase: odd ? "retained" : "live",
+    directory: { ino: String(1_000_000 + number), birthNs: "1763817000123456789" },
+    revision: number,
+    ...(odd && {
+      principal: "ops" as Principal,
+      firstAttachedAt: 1_763_817_000_002 as WallMs,
+      retired: { at: 1_763_817_000_003 as WallMs, bootId: "boot" as BootId, bootTimeMs: 12.5 },
+    }),
+  };
+}
+
+export function sampleUuid(number: number): Incarnation {
+  return `00000000-0000-4000-8000-${String(number).padStart(12, "0")}` as Incarnation;
+}
+
+export function setVolume(number: number): Change {
+  const value = sampleVolume(number);
+  return { table: "volumes", key: value.uuid, value };
+}
+
+export function removeVolume(number: number): Change {
+  return { table: "volumes", key: sampleUuid(number), value: undefined };
+}
+
+export function setReservation(): Change {
+  const value: Records["reservations"] = {
+    source: { type: "PATH", root: "/srv/ä" },
+    reservations: sampleReservations(true),
+    size: 2_048_000 as MilliMb,
+  };
+  return { table: "reservations", key: poolKey(value.source, value.reservations), value };
+}
+
+export function setContainer(): Change {
+  const value: Records["containers"] = {
+    id: "web-1" as ContainerId,
+    sandbox: "/var/lib/sandboxes/web 1",
+    bootId: "boot" as BootId,
+    since: 1_763_817_000_004 as WallMs,
+    by: "uid:0(root)",
+    attachments: [
+      {
+        uuid: sampleUuid(1),
+        containerPath: "data" as ContainerPath,
+        mode: "RW",
+        phase: "attached",
+        mount: { backend: "bind", mountId: "4294967396", uniqueId: true, propagation: "shared" },
+        madeMountpoint: true,
+      },
+      {
+        uuid: sampleUuid(2),
+        containerPath: "logs" as ContainerPath,
+        mode: "RO",
+        phase: "attaching",
+        madeMountpoint: false,
+      },
+    ],
+  };
+  return { table: "containers", key: value.id, value };
+}
+
+export function setOperation(): Change {
+  const value: Records["operations"] = {
+    id: "operation-1",
+    by: "ops",
+    at: 1_763_817_000_005 as WallMs,
+    request: '[{"type":"CREATE"}]',
+    operations: [{ type: "CREATE", summary: "created ads/db" }],
+  };
+  return { table: "operations", key: operationKey(value.by, value.id), value };
+}
+
+function sampleReservations(full: boolean): readonly Reservation[] {
+  if (!full) return [{ type: "DYNAMIC", role: "ads" as Role }];
+  return [
+    { type: "STATIC", role: "org" as Role },
+    {
+      type: "DYNAMIC",
+      role: "ads" as Role,
+      principal: "ops" as Principal,
+      labels: [{ key: "tier" }, { key: "zone", value: "" }],
+    },
+  ];
+}

@@ -1,0 +1,145 @@
+import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { codeOf } from "../../src/domain/error.ts";
+import type { StoreContents } from "../../src/ports/store.ts";
+import { CheckpointFile } from "../../src/store/checkpoint-file.ts";
+import { ContentsBuilder } from "../../src/store/contents.ts";
+import { sampleUuid, sampleVolume, setVolume } from "../contract/samples.ts";
+import { type CheckpointPlace, makeCheckpointPlace } from "./place.ts";
+
+const VOLUMES = 40;
+
+describe("a damaged checkpoint", () => {
+  let place: CheckpointPlace;
+
+  beforeEach(async () => {
+    place = makeCheckpointPlace();
+    const store = place.store();
+    await store.open();
+    await store.commit(
+      Array.from({ length: VOLUMES }, (_, number) => setVolume(number)),
+      { durable: true },
+    );
+    await store.close();
+  });
+
+  afterEach(() => place.remove());
+
+  async function open(): Promise<StoreContents> {
+    const store = place.store();
+    try {
+      return await store.open();
+    } finally {
+      await store.close();
+    }
+  }
+
+  function edit(sql: string, ...values: (string | number)[]): void {
+    const database = new DatabaseSync(place.checkpoint);
+    database.prepare(sql).run(...values);
+    database.close();
+  }
+
+  it.each([
+    ["is empty", () => truncateSync(place.checkpoint, 0), "the file is missing or empty, run holdfast rebuild"],
+    [
+      "is cut short",
+      () => truncateSync(place.checkpoint, 5000),
+      "database disk image is malformed, run holdfast rebuild",
+    ],
+    [
+      "is something else",
+      () => writeFileSync(place.checkpoint, "x".repeat(9000)),
+      "file is not a database, run holdfast rebuild",
+    ],
+    [
+      "is another program's",
+      () => edit("pragma user_version = 0"),
+      "it is not a checkpoint of Holdfast, run holdfast rebuild",
+    ],
+    ["lacks a table", () => edit("drop table operations"), "a table is missing, run holdfast rebuild"],
+    [
+      "has lost its header",
+      () => edit("delete from header"),
+      "its header is lost (agentId: expected text like /./s), run holdfast rebuild",
+    ],
+    [
+      "is of a newer version",
+      () => edit("pragma user_version = 7"),
+      "it has schema version 7 and this program knows 1, start the newer program or run holdfast rebuild",
+    ],
+  ])("that %s is refused with the way out, and left alone", async (_, damage, reason) => {
+    damage();
+    const before = readFileSync(place.checkpoint);
+    await expect(open()).rejects.toMatchObject({
+      code: "damaged",
+      message: `Cannot open the checkpoint ${place.checkpoint}: ${reason}`,
+    });
+    expect(readFileSync(place.checkpoint).equals(before)).toBe(true);
+  });
+
+  it("that is gone while its log is there is no first start", async () => {
+    rmSync(place.checkpoint);
+    writeFileSync(`${place.checkpoint}-wal`, "log");
+    await expect(open()).rejects.toMatchObject({ code: "damaged" });
+    expect(existsSync(place.checkpoint)).toBe(false);
+  });
+
+  it.each([
+    ["a wrong checksum", JSON.stringify(sampleVolume(3)), 1, "the checksum is wrong"],
+    ["no JSON", "{", undefined, "it is not JSON"],
+    ["an unknown field", JSON.stringify({ ...sampleVolume(3), colour: "red" }), undefined, "colour: unknown"],
+    ["another volume's record", JSON.stringify(sampleVolume(4)), undefined, "it lies under another record's key"],
+  ])("costs a row with %s only this row", async (_, value, crc, reason) => {
+    const key = sampleUuid(3);
+    edit("update volumes set value = ?, crc = ? where key = ?", value, crc ?? crc32(value, crc32(key)), key);
+    const { records, damaged } = await open();
+    expect(damaged).toEqual([{ table: "volumes", key, reason }]);
+    expect(records.volumes.size).toBe(VOLUMES - 1);
+    expect(records.volumes.get(sampleUuid(4))).toEqual(sampleVolume(4));
+  });
+
+  it("keeps its volumes when only labelledThrough is lost", async () => {
+    edit("update header set value = '12' where key = 'labelledThrough'");
+    const contents = await open();
+    expect(contents.labelledThrough).toBe(0);
+    expect(contents.records.volumes.size).toBe(VOLUMES);
+  });
+
+  it("with one flipped bit anywhere never shows a wrong volume, and never loses one silently", () => {
+    const sound = readFileSync(place.checkpoint);
+    const verdicts = { refused: 0, isolated: 0, harmless: 0 };
+    for (let at = 0; at < sound.length; at += 61) {
+      const bytes = Buffer.from(sound);
+      bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << (at % 8)), at);
+      writeFileSync(place.checkpoint, bytes);
+      verdicts[judge(place.directory, at)] += 1;
+    }
+    expect(verdicts.isolated).toBeGreaterThan(0);
+    expect(verdicts.refused).toBeGreaterThan(0);
+  });
+});
+
+/** Opens without a thread, to try many. */
+function judge(directory: string, at: number): "refused" | "isolated" | "harmless" {
+  let file: CheckpointFile | undefined;
+  try {
+    file = new CheckpointFile({ directory, ballastBytes: 0 });
+    const builder = new ContentsBuilder(file.path);
+    for (const row of file.rows("volumes")) {
+      if (row.sound) builder.add("volumes", [row.key, row.value]);
+      else builder.refuse("volumes", row.key, "checksum");
+    }
+    const { records, damaged } = builder.finish(file.header());
+    expect(records.volumes.size + damaged.length, `volumes after a flip at ${at}`).toBe(VOLUMES);
+    for (const volume of records.volumes.values()) expect(volume).toEqual(sampleVolume(volume.revision));
+    return damaged.length > 0 ? "isolated" : "harmless";
+  } catch (error) {
+    expect(codeOf(error), `the refusal of a flip at ${at}: ${String(error)}`).toBe("damaged");
+    return "refused";
+  } finally {
+    file?.close();
+  }
+}

@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import type { NodeLabel } from "../../src/ports/disk.ts";
+import { decodeNodeLabel, decodeVolumeLabel, encodeNodeLabel, encodeVolumeLabel } from "../../src/store/label.ts";
+import { SAMPLE_HEADER, sampleVolume, setReservation } from "../contract/samples.ts";
+
+const NODE_LABEL: NodeLabel = {
+  agentId: SAMPLE_HEADER.agentId,
+  reservations: [setReservation().value as NodeLabel["reservations"][number]],
+};
+
+describe("a volume's label", () => {
+  it("with any changed, missing or added byte is refused", () => {
+    const label = encodeVolumeLabel(sampleVolume(1));
+    for (let at = 0; at < label.length; at += 1) {
+      const changed = Buffer.from(label);
+      changed.writeUInt8(changed.readUInt8(at) ^ 1, at);
+      for (const bytes of [changed, label.subarray(0, at), Buffer.concat([label, label.subarray(at)])]) {
+        expect(() => decodeVolumeLabel(bytes)).toThrow(expect.objectContaining({ code: "damaged" }));
+      }
+    }
+  });
+
+  it("of a node is refused as a volume's", () => {
+    expect(() => decodeVolumeLabel(encodeNodeLabel(NODE_LABEL))).toThrow("Cannot read the volume's label: holdfast");
+  });
+
+  it("of a newer version is refused by its version", () => {
+    const text = '{\n  "version": 2\n}\ncrc32 d711e130\n';
+    expect(() => decodeVolumeLabel(Buffer.from(text))).toThrow(
+      "Cannot read the volume's label: it has version 2 and this program knows 1",
+    );
+  });
+
+  it.each([1, 2])("says everything about volume %i but its first attach", (number) => {
+    const { firstAttachedAt: _, ...expected } = sampleVolume(number);
+    expect(decodeVolumeLabel(encodeVolumeLabel(sampleVolume(number)))).toEqual(expected);
+  });
+
+  it("can be read by people", () => {
+    const lines = encodeVolumeLabel(sampleVolume(2)).toString().split("\n");
+    expect(lines.slice(0, 3)).toEqual(["{", '  "holdfast": "volume",', '  "version": 1,']);
+    expect(lines.at(-2)).toMatch(/^crc32 [0-9a-f]{8}$/);
+  });
+
+  it("from version 1 can be read for ever", () => {
+    const label = [
+      "{",
+      '  "holdfast": "volume",',
+      '  "version": 1,',
+      '  "volume": {',
+      '    "uuid": "00000000-0000-4000-8000-000000000002",',
+      '    "role": "ads",',
+      '    "id": "db",',
+      '    "size": 1024000,',
+      '    "source": { "type": "ROOT" },',
+      '    "reservations": [{ "type": "DYNAMIC", "role": "ads" }],',
+      '    "containerPath": "data",',
+      '    "shared": false,',
+      '    "createdBy": "ops",',
+      '    "createdAt": 1763817000001,',
+      '    "phase": "live",',
+      '    "directory": { "ino": "1000002", "birthNs": "0" },',
+      '    "revision": 2',
+      "  }",
+      "}",
+      "crc32 e7cde1d5",
+      "",
+    ].join("\n");
+    expect(decodeVolumeLabel(Buffer.from(label))).toMatchObject({ role: "ads", id: "db", revision: 2 });
+  });
+});
+
+describe("a node's label", () => {
+  it("gives the agent id and the reservations back", () => {
+    expect(decodeNodeLabel(encodeNodeLabel(NODE_LABEL))).toEqual(NODE_LABEL);
+  });
+
+  it("of a volume is refused as a node's", () => {
+    expect(() => decodeNodeLabel(encodeVolumeLabel(sampleVolume(1)))).toThrow("Cannot read the node's label: holdfast");
+  });
+});
