@@ -1,0 +1,273 @@
+/** Containers: puts volumes into sandboxes and takes them out, with an intent committed before the kernel is asked. */
+import { decideAttach, markAttached, setAttachments } from "../domain/attach.ts";
+import { nameOf } from "../domain/decide.ts";
+import { codeOf, HoldfastError } from "../domain/error.ts";
+import { type Actor, actorName } from "../domain/operation.ts";
+import type { Attachment, Container, Volume } from "../domain/records.ts";
+import type { ContainerId, Incarnation } from "../domain/units.ts";
+import type { HeldMount } from "../ports/holders.ts";
+import type { MountedAt } from "../ports/mounter.ts";
+import type { AttachRequest } from "./engine.ts";
+import { diskOfVolume } from "./handed-ports.ts";
+import { attachmentKey } from "./observations.ts";
+import type { Parts } from "./parts.ts";
+
+/** Attachments end with the boot, so they need not survive a power cut. */
+const BOOT_SCOPED = { durable: false } as const;
+const RELEASE = { durable: false, releases: true } as const;
+
+/** The caller has the container to itself. */
+export async function attachVolumes(parts: Parts, actor: Actor, request: AttachRequest): Promise<void> {
+  const { toMount, toUnmount } = await parts.ledger.transact(BOOT_SCOPED, (tx) =>
+    decideAttach(
+      tx,
+      { id: request.container, sandbox: request.sandbox, volumes: request.volumes },
+      {
+        by: actorName(actor),
+        now: parts.clock.now(),
+        bootId: parts.clock.bootId(),
+        damageOf: (uuid) => parts.observations.damageOf(uuid),
+      },
+    ),
+  );
+  if (toMount.length === 0 && toUnmount.length === 0) return;
+
+  const mounted: Attachment[] = [];
+  const unmounted: Attachment[] = [];
+  try {
+    for (const attachment of toMount) mounted.push(await mount(parts, request, attachment));
+    for (const attachment of toUnmount) {
+      await takeAway(parts, mountedAt(parts, request.sandbox, attachment), { force: false });
+      parts.observations.mounts.delete(attachmentKey(request.container, attachment.uuid));
+      unmounted.push(attachment);
+    }
+  } catch (error) {
+    await takeBack(parts, request, { toMount, toUnmount, mounted, unmounted });
+    throw error;
+  }
+  await parts.ledger.transact(BOOT_SCOPED, (tx) => {
+    replace(tx.state.containers.get(request.container), tx, (attachment) => {
+      if (isAmong(unmounted, attachment)) return undefined;
+      return mounted.find((done) => isSame(done, attachment)) ?? attachment;
+    });
+    markAttached(
+      tx,
+      mounted.map((attachment) => attachment.uuid),
+      parts.clock.now(),
+    );
+  });
+}
+
+/** Takes everything away that the container has. The caller has the container to itself. */
+export async function detachVolumes(parts: Parts, id: ContainerId, force: boolean): Promise<void> {
+  const container = await parts.ledger.read((state) => state.containers.get(id));
+  if (container === undefined) return;
+  const mounts = container.attachments.filter((attachment) => attachment.phase !== "lingering");
+  const copies = await copiesElsewhere(parts, mounts);
+  if (copies.length > 0 && !force) await refuseIfBusyElsewhere(parts, container, copies);
+  await parts.ledger.transact(RELEASE, (tx) => setPhase(tx, id, mounts, "detaching"));
+
+  const unmounted: Attachment[] = [];
+  const lingering: Attachment[] = [];
+  let refusal: unknown;
+  for (const attachment of mounts.toReversed()) {
+    try {
+      const outcome = await takeAway(parts, mountedAt(parts, container.sandbox, attachment), { force });
+      parts.observations.mounts.delete(attachmentKey(id, attachment.uuid));
+      (outcome === "held" ? lingering : unmounted).push(attachment);
+    } catch (error) {
+      refusal ??= await withProcesses(parts, container, attachment, error);
+    }
+  }
+  const kept = copies.length === 0 ? [] : await copiesElsewhere(parts, unmounted);
+  lingering.push(...unmounted.filter(({ uuid }) => kept.some((copy) => copy.uuid === uuid)));
+
+  await parts.ledger.transact(RELEASE, (tx) => {
+    replace(tx.state.containers.get(id), tx, (attachment) => {
+      if (isAmong(lingering, attachment)) return { ...attachment, phase: "lingering" };
+      if (isAmong(unmounted, attachment)) return undefined;
+      return attachment.phase === "detaching" ? { ...attachment, phase: "attached" } : attachment;
+    });
+  });
+  if (refusal !== undefined) throw refusal;
+}
+
+/** Where a recorded attachment is, as the mounter wants it. */
+export function mountedAt(parts: Parts, sandbox: string, attachment: Attachment): MountedAt {
+  const volume = volumeOf(parts, attachment.uuid);
+  return {
+    sandbox,
+    containerPath: attachment.containerPath,
+    uuid: volume.uuid,
+    diskRoot: diskOfVolume(parts.disks, volume).root,
+    directory: volume.directory,
+    mode: attachment.mode,
+    ...(attachment.mount === undefined ? {} : { mount: attachment.mount }),
+    madeMountpoint: attachment.madeMountpoint,
+  };
+}
+
+function volumeOf(parts: Parts, uuid: Incarnation): Volume {
+  const volume = parts.ledger.state.volumes.get(uuid);
+  if (volume === undefined)
+    throw new HoldfastError("damaged", `Cannot find the record of volume ${uuid}, run holdfast doctor`);
+  return volume;
+}
+
+async function mount(parts: Parts, request: AttachRequest, attachment: Attachment): Promise<Attachment> {
+  const volume = volumeOf(parts, attachment.uuid);
+  const mounted = await parts.mounter.attach({
+    sandbox: request.sandbox,
+    containerPath: attachment.containerPath,
+    uuid: volume.uuid,
+    diskRoot: diskOfVolume(parts.disks, volume).root,
+    directory: volume.directory,
+    mode: attachment.mode,
+    ...(volume.firstAttachedAt === undefined ? { owner: request.owner ?? "sandbox" } : {}),
+  });
+  return { ...attachment, ...mounted, phase: "attached" };
+}
+
+/** Takes a mount away; by force also from under its processes, which then still hold the volume. */
+export async function takeAway(
+  parts: Parts,
+  place: MountedAt,
+  options: { readonly force: boolean },
+): Promise<"free" | "held"> {
+  try {
+    await parts.mounter.detach(place, { lazy: false });
+    return "free";
+  } catch (error) {
+    if (!options.force || codeOf(error) !== "busy") throw error;
+    await parts.mounter.detach(place, { lazy: true });
+    return "held";
+  }
+}
+
+interface HalfDone {
+  readonly toMount: readonly Attachment[];
+  readonly toUnmount: readonly Attachment[];
+  readonly mounted: readonly Attachment[];
+  readonly unmounted: readonly Attachment[];
+}
+
+/** All or nothing: unmounts what was just mounted and mounts again what was just unmounted. */
+async function takeBack(parts: Parts, request: AttachRequest, half: HalfDone): Promise<void> {
+  const stuck: Attachment[] = [];
+  for (const attachment of half.mounted.toReversed()) {
+    try {
+      // Nobody was told of it yet, but a process may have found it nevertheless.
+      const outcome = await takeAway(parts, mountedAt(parts, request.sandbox, attachment), { force: true });
+      if (outcome === "held") stuck.push({ ...attachment, phase: "lingering" });
+    } catch (error) {
+      parts.log.error({ error, container: request.container }, "Cannot take a volume out of a sandbox again");
+      stuck.push(attachment);
+    }
+  }
+  const remounted: Attachment[] = [];
+  const lost: Attachment[] = [];
+  for (const attachment of half.unmounted) {
+    try {
+      remounted.push(await mount(parts, request, attachment));
+    } catch (error) {
+      parts.log.error({ error, container: request.container }, "Cannot put a volume back into a sandbox");
+      lost.push(attachment);
+    }
+  }
+  await parts.ledger.transact(RELEASE, (tx) => {
+    replace(tx.state.containers.get(request.container), tx, (attachment) => {
+      if (isAmong(lost, attachment)) return undefined;
+      if (attachment.phase === "lingering") return attachment;
+      const known = [...stuck, ...remounted].find((done) => isSamePlace(done, attachment));
+      if (known !== undefined) return known;
+      if (isAmong(half.toMount, attachment)) return undefined;
+      return isAmong(half.toUnmount, attachment) ? { ...attachment, phase: "attached" } : attachment;
+    });
+  });
+}
+
+/** Mounts of these volumes that other mount namespaces hold; an unreadable namespace blocks destroy, not detach. */
+async function copiesElsewhere(parts: Parts, attachments: readonly Attachment[]): Promise<readonly HeldMount[]> {
+  if (attachments.length === 0 || parts.mounter.backend === "symlink") return [];
+  try {
+    return await parts.holders.mounts(
+      attachments.map((attachment) => attachment.uuid),
+      "elsewhere",
+    );
+  } catch (error) {
+    parts.log.warn({ error }, "Cannot look into every mount namespace");
+    return [];
+  }
+}
+
+/** The kernel tells whether our own mount is busy, but not whether a copy of it in a container is. */
+async function refuseIfBusyElsewhere(parts: Parts, container: Container, copies: readonly HeldMount[]): Promise<void> {
+  const processes = await parts.holders.processes([...new Set(copies.map((copy) => copy.uuid))]);
+  if (processes.length > 0) throw busy(parts, container, processes);
+}
+
+async function withProcesses(
+  parts: Parts,
+  container: Container,
+  attachment: Attachment,
+  error: unknown,
+): Promise<unknown> {
+  if (codeOf(error) !== "busy") return error;
+  // Who it is may not be found out; that it is busy is known.
+  const processes = await parts.holders.processes([attachment.uuid]).catch(() => []);
+  return busy(parts, container, processes, error);
+}
+
+function busy(
+  parts: Parts,
+  container: Container,
+  processes: readonly { readonly uuid: Incarnation; readonly pid: number; readonly command: string }[],
+  cause?: unknown,
+): HoldfastError {
+  const shown = processes.slice(0, 5).map((process) => `${process.pid} (${process.command})`);
+  const volumes = [...new Set(processes.map((process) => nameOf(volumeOf(parts, process.uuid))))];
+  const what = volumes.length === 0 ? "a volume" : `volume ${volumes.join(", ")}`;
+  const who = shown.length === 0 ? "somebody that is not visible here" : `process ${shown.join(", ")}`;
+  return new HoldfastError("busy", `Cannot detach container ${container.id}: ${what} is used by ${who}`, {
+    cause,
+    details: { pids: processes.map((process) => process.pid) },
+  });
+}
+
+function setPhase(
+  tx: Parameters<typeof setAttachments>[0],
+  id: ContainerId,
+  attachments: readonly Attachment[],
+  phase: Attachment["phase"],
+): void {
+  replace(tx.state.containers.get(id), tx, (attachment) =>
+    isAmong(attachments, attachment) ? { ...attachment, phase } : attachment,
+  );
+}
+
+/** Replaces (or, with `undefined`, removes) each attachment of a container. */
+function replace(
+  container: Container | undefined,
+  tx: Parameters<typeof setAttachments>[0],
+  change: (attachment: Attachment) => Attachment | undefined,
+): void {
+  if (container === undefined) return;
+  setAttachments(
+    tx,
+    container.id,
+    container.attachments.flatMap((attachment) => change(attachment) ?? []),
+  );
+}
+
+function isAmong(attachments: readonly Attachment[], attachment: Attachment): boolean {
+  return attachments.some((other) => isSame(other, attachment));
+}
+
+/** What lingers is another attachment than the one that took its place. */
+function isSame(left: Attachment, right: Attachment): boolean {
+  return isSamePlace(left, right) && (left.phase === "lingering") === (right.phase === "lingering");
+}
+
+function isSamePlace(left: Attachment, right: Attachment): boolean {
+  return left.uuid === right.uuid && left.containerPath === right.containerPath;
+}

@@ -1,0 +1,148 @@
+/**
+ * The engine: the one way in. A face turns its wire into these calls and the results back; it has no rules of its own.
+ *
+ * Every call takes the actor first, is authorised, decided in memory, committed, carried out and only then answered.
+ * Nothing is answered or listed before its commit. All methods throw `HoldfastError`.
+ */
+import type { VolumeState } from "../domain/lifecycle.ts";
+import type { Actor, Operation } from "../domain/operation.ts";
+import type { Attachment, Container, OperationRecord, Volume } from "../domain/records.ts";
+import type { DiskResource, DiskSource, Mode } from "../domain/resource.ts";
+import type {
+  AgentId,
+  BootId,
+  ContainerId,
+  ContainerPath,
+  Incarnation,
+  Role,
+  VolumeId,
+  WallMs,
+} from "../domain/units.ts";
+
+export interface Engine {
+  /** False until recovery is through, and again when stopping. */
+  readonly ready: boolean;
+  readonly agentId: AgentId;
+
+  /**
+   * Applies a list of operations, all or nothing. With an `id` the outcome is remembered for the actor: the same list
+   * again returns it and does nothing; other content under the same id is refused.
+   * @throws the error of the first operation that is refused, with its `index` in the details
+   */
+  perform(actor: Actor, operations: readonly Operation[], options?: PerformOptions): Promise<OperationRecord>;
+  /** Makes exactly these volumes present in a container's sandbox, all or nothing. Repeating it changes nothing. */
+  attach(actor: Actor, request: AttachRequest): Promise<ContainerView>;
+  /** Takes all of a container's volumes away. An unknown container is fine. */
+  detach(actor: Actor, container: ContainerId, options: { readonly force: boolean }): Promise<void>;
+  /** Brings a retained volume back with its content. */
+  restore(actor: Actor, request: RestoreRequest): Promise<VolumeView>;
+
+  /** The node's disk, without what the actor may not view. */
+  resources(actor: Actor): Promise<NodeResources>;
+  /** Live and retained volumes that the actor may view, ordered by role, id, then newest first. */
+  volumes(actor: Actor, filter?: VolumeFilter): Promise<readonly VolumeView[]>;
+  /** The live volume of this name, else the newest retained one. @throws `no_such_volume` */
+  volume(actor: Actor, role: Role, id: VolumeId): Promise<VolumeView>;
+  containers(actor: Actor): Promise<readonly ContainerView[]>;
+  /** Outcomes of operation lists that had an id, newest first; an actor sees its own, a peer sees all. */
+  operations(actor: Actor): Promise<readonly OperationRecord[]>;
+  operation(actor: Actor, id: string): Promise<OperationRecord>;
+  status(actor: Actor): Promise<NodeStatus>;
+  /** Examines every volume and attachment now, repairs what may be repaired, and says what is damaged. */
+  reconcile(): Promise<void>;
+}
+
+export interface PerformOptions {
+  readonly id?: string;
+  /** Decides and answers, changes nothing. */
+  readonly dryRun?: boolean;
+}
+
+export interface AttachRequest {
+  readonly container: ContainerId;
+  readonly sandbox: string;
+  readonly volumes: readonly {
+    readonly role: Role;
+    readonly id: VolumeId;
+    /** Default: the volume's own. */
+    readonly containerPath?: ContainerPath;
+    readonly mode: Mode;
+  }[];
+  /** Who shall own the top of an empty volume at its first attach; default: the sandbox's owner. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
+}
+
+export type RestoreRequest = (
+  | { readonly role: Role; readonly id: VolumeId; readonly uuid?: undefined }
+  | { readonly uuid: Incarnation }
+) & {
+  /** The id it shall have now; default: the one it had. */
+  readonly as?: VolumeId;
+};
+
+export interface VolumeFilter {
+  readonly role?: Role;
+  readonly state?: VolumeState;
+  readonly limit?: number;
+  /** Continues behind the incarnation that the last page ended with. */
+  readonly after?: Incarnation;
+}
+
+export interface VolumeView {
+  readonly volume: Volume;
+  readonly state: VolumeState;
+  /** Absolute path of its content now; empty while its disk is not there. */
+  readonly path: string;
+  readonly containers: readonly ContainerId[];
+  /** Why it is `damaged` or what fails about it, and what to do. */
+  readonly problem?: string;
+}
+
+export interface ContainerView {
+  readonly container: Container;
+  readonly attachments: readonly {
+    readonly attachment: Attachment;
+    readonly role: Role;
+    readonly id: VolumeId;
+    /** What is wrong with the mount, and what to do. */
+    readonly problem?: string;
+  }[];
+}
+
+export interface NodeResources {
+  readonly agentId: AgentId;
+  /** Free disk by pool and every live volume, in canonical form. */
+  readonly resources: readonly DiskResource[];
+}
+
+export interface NodeStatus {
+  readonly agentId: AgentId;
+  readonly bootId: BootId;
+  readonly ready: boolean;
+  readonly startedAt: WallMs;
+  readonly mountBackend: "bind" | "symlink";
+  readonly disks: readonly {
+    readonly source: DiskSource;
+    readonly root: string;
+    readonly fileSystem: string;
+    readonly totalBytes: number;
+    readonly freeBytes: number;
+    /** MB declared, reserved (static and dynamic), under live volumes, and in retained ones. */
+    readonly declaredMb: number;
+    readonly reservedMb: number;
+    readonly volumesMb: number;
+    readonly retainedMb: number;
+  }[];
+  readonly volumes: Readonly<Record<VolumeState, number>>;
+  readonly containers: number;
+  /** Everything an operator must look at: one sentence each, with what to do. */
+  readonly problems: readonly string[];
+  readonly recovery: {
+    readonly durationMs: number;
+    readonly adopted: number;
+    readonly cleared: number;
+    readonly completed: number;
+    readonly damaged: number;
+    readonly orphans: readonly string[];
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * Keeps labels and symlinks, the redundant copies of the checkpoint that people, tools and `rebuild` read: written
+ * before an operation is answered, synced behind it. The checkpoint remembers through which revision they are on disk,
+ * so that recovery rewrites only the few that may be missing.
+ */
+import type { Volume } from "../domain/records.ts";
+import { sourceKey } from "../domain/resource.ts";
+import type { Incarnation } from "../domain/units.ts";
+import type { Disk } from "../ports/disk.ts";
+import { diskOfVolume, type Ports } from "./handed-ports.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** Long enough to sync many labels together, short enough for a label to be there when it is looked for. */
+const SYNC_DELAY_MS = 50;
+
+/** Written between two turns of the event loop: a few milliseconds. */
+const LABELS_PER_SLICE = 50;
+
+export class Labeller {
+  readonly #ports: Ports;
+  readonly #ledger: Ledger;
+  /** Revisions that were given out and whose labels are not yet known to be on disk. */
+  readonly #outstanding = new Set<number>();
+  #unsynced = new Map<Disk, Map<Incarnation, number>>();
+  #staleNodeLabels = new Set<Disk>();
+  #scheduled: (() => void) | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(ports: Ports, ledger: Ledger) {
+    this.#ports = ports;
+    this.#ledger = ledger;
+  }
+
+  /** Announces labels in the same turn in which their revisions were given out. */
+  expect(volumes: readonly Volume[]): void {
+    for (const volume of volumes) this.#outstanding.add(volume.revision);
+  }
+
+  /** Their commit failed; what the store has nevertheless is left to the next recovery. */
+  forget(volumes: readonly Volume[]): void {
+    for (const { uuid, revision } of volumes) {
+      if (this.#ledger.state.volumes.get(uuid)?.revision !== revision) this.#outstanding.delete(revision);
+    }
+  }
+
+  /** Writes labels now; a label that cannot be written is logged and written again by the next recovery. */
+  write(volumes: readonly Volume[]): void {
+    for (const volume of volumes) {
+      try {
+        const disk = diskOfVolume(this.#ports.disks, volume);
+        disk.writeLabel(volume);
+        const unsynced = this.#unsynced.get(disk) ?? new Map<Incarnation, number>();
+        this.#unsynced.set(disk, unsynced.set(volume.uuid, volume.revision));
+      } catch (error) {
+        this.#ports.log.warn({ error, volume: volume.uuid }, "Cannot write a volume's label");
+      }
+    }
+    this.#schedule();
+  }
+
+  /** Writes every label that is not known to be on disk: after a start, and after a failed commit. */
+  async rewriteStale(): Promise<void> {
+    const { state, labelledThrough } = this.#ledger;
+    const stale = [...state.volumes.values()].filter((volume) => volume.revision > labelledThrough);
+    this.expect(stale);
+    for (let start = 0; start < stale.length; start += LABELS_PER_SLICE) {
+      this.write(stale.slice(start, start + LABELS_PER_SLICE).flatMap((volume) => this.#latest(volume)));
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    this.reservationsChanged();
+  }
+
+  /** A volume as it is by now: its label must not fall behind the one that an operation wrote meanwhile. */
+  #latest(volume: Volume): Volume | [] {
+    const current = this.#ledger.state.volumes.get(volume.uuid);
+    if (current?.revision === volume.revision) return current;
+    this.#outstanding.delete(volume.revision);
+    if (current === undefined) return [];
+    this.#outstanding.add(current.revision);
+    return current;
+  }
+
+  /** Every disk's own label lists its reservations. */
+  reservationsChanged(): void {
+    for (const disk of this.#ports.disks.values()) this.#staleNodeLabels.add(disk);
+    this.#schedule();
+  }
+
+  /** Resolves when everything written so far is on disk. */
+  async flush(): Promise<void> {
+    this.#scheduled?.();
+    this.#scheduled = undefined;
+    while (this.#running !== undefined) await this.#running;
+    if (this.#unsynced.size > 0 || this.#staleNodeLabels.size > 0) await this.#sync();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled !== undefined || this.#running !== undefined) return;
+    if (this.#unsynced.size === 0 && this.#staleNodeLabels.size === 0) return;
+    this.#scheduled = this.#ports.clock.after(SYNC_DELAY_MS, () => {
+      this.#scheduled = undefined;
+      this.#running = this.#sync().finally(() => {
+        this.#running = undefined;
+        this.#schedule();
+      });
+    });
+  }
+
+  /** Failures are logged and left to the next recovery: the checkpoint has everything that labels have. */
+  async #sync(): Promise<void> {
+    const unsynced = this.#unsynced;
+    const stale = this.#staleNodeLabels;
+    this.#unsynced = new Map();
+    this.#staleNodeLabels = new Set();
+    try {
+      for (const disk of stale) await this.#writeNodeLabel(disk);
+      for (const [disk, labels] of unsynced) await disk.syncLabels([...labels.keys()]);
+      for (const labels of unsynced.values())
+        for (const revision of labels.values()) this.#outstanding.delete(revision);
+      await this.#note();
+    } catch (error) {
+      this.#ports.log.warn({ error }, "Cannot sync labels");
+    }
+  }
+
+  async #writeNodeLabel(disk: Disk): Promise<void> {
+    const reservations = await this.#ledger.read((state) =>
+      [...state.reservations.values()].filter((entry) => sourceKey(entry.source) === sourceKey(disk.source)),
+    );
+    await disk.writeNodeLabel({ agentId: this.#ledger.header.agentId, reservations });
+  }
+
+  async #note(): Promise<void> {
+    let through = this.#ledger.revision;
+    for (const revision of this.#outstanding) through = Math.min(through, revision - 1);
+    if (through > this.#ledger.labelledThrough) await this.#ledger.noteLabelled(through);
+  }
+}

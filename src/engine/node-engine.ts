@@ -1,0 +1,287 @@
+/**
+ * The engine of one node: hands every call of the front door to the module that knows it, one container at a time,
+ * measured; starts with recovery and keeps reconciling.
+ */
+
+import { mayView } from "../domain/authorise.ts";
+import { codeOf, type ErrorCode, HoldfastError } from "../domain/error.ts";
+import { type Actor, actorName, type Operation } from "../domain/operation.ts";
+import { type OperationRecord, operationKey } from "../domain/records.ts";
+import type { DiskResource } from "../domain/resource.ts";
+import { roleOf } from "../domain/resource.ts";
+import type { AgentId, ContainerId, Role, VolumeId, WallMs } from "../domain/units.ts";
+import type { Store } from "../ports/store.ts";
+import { attachVolumes, detachVolumes } from "./attach.ts";
+import type {
+  AttachRequest,
+  ContainerView,
+  Engine,
+  NodeResources,
+  NodeStatus,
+  PerformOptions,
+  RestoreRequest,
+  VolumeFilter,
+  VolumeView,
+} from "./engine.ts";
+import type { Ports } from "./handed-ports.ts";
+import { Labeller } from "./labeller.ts";
+import { Ledger } from "./ledger.ts";
+import { Observations } from "./observations.ts";
+import type { Parts } from "./parts.ts";
+import { performOperations } from "./perform.ts";
+import { reconcileContainers, reconcileVolumes, settleInterrupted } from "./reconcile.ts";
+import { checkDisks, findOrphans, type RecoverySummary, recover, recoverCopies } from "./recover.ts";
+import { findRetained, restoreVolume } from "./restore.ts";
+import { Serial } from "./serial.ts";
+import { countStates, findVolume, listProblems, viewContainer, viewDisks, viewVolume, viewVolumes } from "./views.ts";
+
+/** Outcomes are kept this long, and this many. */
+const OUTCOME_AGE_MS = 24 * 3_600_000;
+const OUTCOMES_MAX = 10_000;
+
+export interface NodeEngineOptions extends Ports {
+  readonly store: Store;
+  readonly declared: readonly DiskResource[];
+  readonly reconcileIntervalMs: number;
+}
+
+export class NodeEngine implements Engine {
+  readonly #parts: Parts;
+  readonly #reconcileIntervalMs: number;
+  readonly #startedAt: WallMs;
+  #ready = false;
+  #recovery: RecoverySummary | undefined;
+  #cancelReconcile: (() => void) | undefined;
+  #behind: Promise<void> = Promise.resolve();
+  /** Each resolves when a request has ended, however it did. */
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(options: NodeEngineOptions) {
+    const ledger = new Ledger(options.store, options.declared, () => {
+      void this.#guarded("Cannot write labels", () => this.#parts.labeller.rewriteStale());
+    });
+    const labeller = new Labeller(options, ledger);
+    this.#parts = { ...options, ledger, labeller, observations: new Observations(), serial: new Serial() };
+    this.#reconcileIntervalMs = options.reconcileIntervalMs;
+    this.#startedAt = options.clock.now();
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  get agentId(): AgentId {
+    return this.#parts.ledger.header.agentId;
+  }
+
+  /** Reads the checkpoint, recovers, and is ready when it resolves. */
+  async start(): Promise<void> {
+    await this.#parts.ledger.open();
+    this.#recovery = await recover(this.#parts);
+    this.#ready = true;
+    this.#behind = this.#guarded("Cannot restore labels or look for orphans", () => recoverCopies(this.#parts));
+    this.#scheduleReconcile();
+  }
+
+  /** Finishes what was begun. Nothing is unmounted. */
+  async stop(): Promise<void> {
+    this.#ready = false;
+    this.#cancelReconcile?.();
+    await this.#behind;
+    await Promise.all(this.#running);
+    await this.#guarded("Cannot sync labels", () => this.#parts.labeller.flush());
+    await this.#parts.ledger.close();
+  }
+
+  perform(actor: Actor, operations: readonly Operation[], options: PerformOptions = {}): Promise<OperationRecord> {
+    const type = operations.length === 1 ? (operations[0]?.type.toLowerCase() ?? "none") : "list";
+    return this.#measured(type, () => performOperations(this.#parts, actor, operations, options));
+  }
+
+  attach(actor: Actor, request: AttachRequest): Promise<ContainerView> {
+    return this.#measured("attach", () =>
+      this.#parts.serial.run(request.container, async () => {
+        requireLocal(actor);
+        await settleInterrupted(this.#parts, request.container);
+        await attachVolumes(this.#parts, actor, request);
+        return this.#parts.ledger.read((state) => {
+          const container = state.containers.get(request.container) ?? emptyContainer(this.#parts, actor, request);
+          return viewContainer(this.#parts, state, container);
+        });
+      }),
+    );
+  }
+
+  detach(actor: Actor, container: ContainerId, options: { readonly force: boolean }): Promise<void> {
+    return this.#measured("detach", () =>
+      this.#parts.serial.run(container, async () => {
+        requireLocal(actor);
+        await settleInterrupted(this.#parts, container);
+        await detachVolumes(this.#parts, container, options.force);
+      }),
+    );
+  }
+
+  restore(actor: Actor, request: RestoreRequest): Promise<VolumeView> {
+    return this.#measured("restore", async () => {
+      const { uuid } = await this.#parts.ledger.read((state) => findRetained(this.#parts, state, actor, request));
+      await this.#parts.serial.run(uuid, () => restoreVolume(this.#parts, actor, uuid, request.as));
+      return this.#parts.ledger.read((state) => {
+        const volume = state.volumes.get(uuid);
+        if (volume === undefined)
+          throw new HoldfastError("no_such_volume", `Cannot show volume ${uuid}: it is gone again`);
+        return viewVolume(this.#parts, state, volume);
+      });
+    });
+  }
+
+  async resources(actor: Actor): Promise<NodeResources> {
+    this.#requireReady();
+    const resources = await this.#parts.ledger.read((state) =>
+      [...state.resources()].filter((resource) => mayView(this.#parts.acls(), actor, roleOf(resource.reservations))),
+    );
+    return { agentId: this.agentId, resources };
+  }
+
+  async volumes(actor: Actor, filter: VolumeFilter = {}): Promise<readonly VolumeView[]> {
+    this.#requireReady();
+    return this.#parts.ledger.read((state) => viewVolumes(this.#parts, state, actor, filter));
+  }
+
+  async volume(actor: Actor, role: Role, id: VolumeId): Promise<VolumeView> {
+    this.#requireReady();
+    return this.#parts.ledger.read((state) => findVolume(this.#parts, state, actor, role, id));
+  }
+
+  async containers(actor: Actor): Promise<readonly ContainerView[]> {
+    this.#requireReady();
+    return this.#parts.ledger.read((state) =>
+      [...state.containers.values()].map((container) => {
+        const view = viewContainer(this.#parts, state, container);
+        return {
+          ...view,
+          attachments: view.attachments.filter(({ role }) => mayView(this.#parts.acls(), actor, role)),
+        };
+      }),
+    );
+  }
+
+  async operations(actor: Actor): Promise<readonly OperationRecord[]> {
+    this.#requireReady();
+    const records = await this.#parts.ledger.read((state) => [...state.operations.values()]);
+    return records
+      .filter((record) => actor.kind === "peer" || record.by === actorName(actor))
+      .sort((left, right) => right.at - left.at);
+  }
+
+  async operation(actor: Actor, id: string): Promise<OperationRecord> {
+    this.#requireReady();
+    const own = await this.#parts.ledger.read((state) => state.operations.get(operationKey(actorName(actor), id)));
+    const found =
+      own ?? (actor.kind === "peer" ? (await this.operations(actor)).find((one) => one.id === id) : undefined);
+    if (found === undefined) throw new HoldfastError("no_such_operation", `Cannot show operation ${id}: there is none`);
+    return found;
+  }
+
+  async status(_actor: Actor): Promise<NodeStatus> {
+    this.#requireReady();
+    const parts = this.#parts;
+    const view = await parts.ledger.read((state) => ({
+      state,
+      volumes: countStates(parts, state),
+      containers: state.containers.size,
+      problems: listProblems(parts, state),
+    }));
+    return {
+      agentId: this.agentId,
+      bootId: parts.clock.bootId(),
+      ready: this.#ready,
+      startedAt: this.#startedAt,
+      mountBackend: parts.mounter.backend,
+      disks: await viewDisks(parts, view.state),
+      volumes: view.volumes,
+      containers: view.containers,
+      problems: view.problems,
+      recovery: { ...(this.#recovery as RecoverySummary), orphans: parts.observations.orphans },
+    };
+  }
+
+  async reconcile(): Promise<void> {
+    this.#requireReady();
+    const startedAt = performance.now();
+    await reconcileVolumes(this.#parts);
+    await reconcileContainers(this.#parts);
+    await checkDisks(this.#parts);
+    await findOrphans(this.#parts);
+    await this.#forgetOldOutcomes();
+    this.#parts.metrics.reconciled("reconcile", performance.now() - startedAt);
+  }
+
+  #scheduleReconcile(): void {
+    this.#cancelReconcile = this.#parts.clock.after(this.#reconcileIntervalMs, () => {
+      this.#behind = this.#behind
+        .then(() => (this.#ready ? this.#guarded("Cannot reconcile", () => this.reconcile()) : undefined))
+        .then(() => {
+          if (this.#ready) this.#scheduleReconcile();
+        });
+    });
+  }
+
+  async #forgetOldOutcomes(): Promise<void> {
+    const horizon = this.#parts.clock.now() - OUTCOME_AGE_MS;
+    const records = [...this.#parts.ledger.state.operations].sort(([, left], [, right]) => right.at - left.at);
+    const old = records.filter(([, record], index) => index >= OUTCOMES_MAX || record.at < horizon);
+    if (old.length === 0) return;
+    await this.#parts.ledger.transact({ durable: false, releases: true }, (tx) => {
+      for (const [key] of old) tx.set("operations", key, undefined);
+    });
+  }
+
+  async #measured<T>(type: string, work: () => Promise<T>): Promise<T> {
+    const startedAt = performance.now();
+    const ended = Promise.withResolvers<void>();
+    let outcome: "ok" | ErrorCode = "ok";
+    try {
+      this.#requireReady();
+      this.#running.add(ended.promise);
+      return await work();
+    } catch (error) {
+      outcome = codeOf(error);
+      throw error;
+    } finally {
+      this.#running.delete(ended.promise);
+      ended.resolve();
+      this.#parts.metrics.operation(type, outcome, performance.now() - startedAt);
+    }
+  }
+
+  #requireReady(): void {
+    if (!this.#ready) throw new HoldfastError("unavailable", "Cannot serve now: the daemon is starting or stopping");
+  }
+
+  /** For work that nobody waits for. */
+  async #guarded(message: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#parts.log.error({ error }, message);
+    }
+  }
+}
+
+/** Attaching is the agent socket's alone. */
+function requireLocal(actor: Actor): void {
+  if (actor.kind !== "peer") throw new HoldfastError("forbidden", "Cannot attach or detach: only the agent socket may");
+}
+
+/** What is shown of a container that has no volumes (any more): it is not remembered. */
+function emptyContainer(parts: Parts, actor: Actor, request: AttachRequest): ContainerView["container"] {
+  return {
+    id: request.container,
+    sandbox: request.sandbox,
+    bootId: parts.clock.bootId(),
+    since: parts.clock.now(),
+    by: actorName(actor),
+    attachments: [],
+  };
+}

@@ -1,0 +1,14 @@
+/** What the engine's modules share: the ports, and the engine's own state. */
+import type { Ports } from "./handed-ports.ts";
+import type { Labeller } from "./labeller.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Observations } from "./observations.ts";
+import type { Serial } from "./serial.ts";
+
+export interface Parts extends Ports {
+  readonly ledger: Ledger;
+  readonly labeller: Labeller;
+  readonly observations: Observations;
+  /** One thing at a time for each container, and for each incarnation whose directory moves. */
+  readonly serial: Serial;
+}

@@ -1,0 +1,239 @@
+/**
+ * Compares what is recorded with what is there, and settles the difference. Recovery at start and the periodic
+ * reconcile walk this same road, so nothing here runs only after a crash:
+ *
+ *   record              there                         becomes
+ *   attaching           our mount or nothing          gone (it was never acknowledged), or lingering while held
+ *   detaching           our mount / nothing           attached again / gone, or lingering while held
+ *   attached            exact / sandbox gone          adopted / gone
+ *   attached            nothing, foreign, stacked     shown as damaged; nothing is mounted under a live container
+ *   lingering           nobody holds it any more      gone
+ *   any, other boot     -                             gone, our empty mountpoint removed
+ *   live                directory missing, other      shown as damaged, never made anew
+ *   destroying          -                             moved to trash, retained
+ *   retained            still under volumes/          moved to trash again (an interrupted restore)
+ *   retained            nowhere                       forgotten: somebody emptied the trash
+ */
+import { setAttachments } from "../domain/attach.ts";
+import { nameOf } from "../domain/decide.ts";
+import type { Attachment, Container, Volume } from "../domain/records.ts";
+import { sourceKey } from "../domain/resource.ts";
+import type { ContainerId, Incarnation } from "../domain/units.ts";
+import type { Finding } from "../ports/disk.ts";
+import type { MountFinding } from "../ports/mounter.ts";
+import { mountedAt, takeAway } from "./attach.ts";
+import { retire } from "./destroy.ts";
+import { attachmentKey } from "./observations.ts";
+import type { Parts } from "./parts.ts";
+
+/** What a pass did, for the log and for `status`. */
+export interface Reconciled {
+  readonly adopted: number;
+  readonly cleared: number;
+  readonly completed: number;
+}
+
+/** Examined between two turns of the event loop: about 2 ms. */
+const VOLUMES_PER_SLICE = 500;
+
+const BOOT_SCOPED = { durable: false, releases: true } as const;
+
+/** Every container, each for itself. */
+export async function reconcileContainers(parts: Parts): Promise<Reconciled> {
+  const counts = { adopted: 0, cleared: 0, completed: 0 };
+  const ids = [...parts.ledger.state.containers.values()].map((container) => container.id);
+  await Promise.all(
+    ids.map((id) =>
+      parts.serial.run(id, async () => {
+        const container = parts.ledger.state.containers.get(id);
+        if (container === undefined) return;
+        if (container.bootId === parts.clock.bootId()) await reconcileContainer(parts, container, counts);
+        else await clearContainer(parts, container, counts);
+      }),
+    ),
+  );
+  return counts;
+}
+
+/** Settles what an interrupted request left of a container. The caller has the container to itself. */
+export async function settleInterrupted(parts: Parts, id: ContainerId): Promise<void> {
+  const container = parts.ledger.state.containers.get(id);
+  const isIntent = ({ phase }: Attachment) => phase === "attaching" || phase === "detaching";
+  if (container === undefined || !container.attachments.some(isIntent)) return;
+  await reconcileContainer(parts, container, { adopted: 0, cleared: 0, completed: 0 });
+}
+
+/** A reboot ended every mount; what may be left are the mountpoints that we made. */
+async function clearContainer(parts: Parts, container: Container, counts: { cleared: number }): Promise<void> {
+  for (const attachment of container.attachments) {
+    parts.observations.mounts.delete(attachmentKey(container.id, attachment.uuid));
+    try {
+      await parts.mounter.clear(mountedAt(parts, container.sandbox, attachment));
+    } catch (error) {
+      parts.log.warn({ error, container: container.id }, "Cannot clear a mountpoint of an earlier boot");
+    }
+    counts.cleared += 1;
+  }
+  await parts.ledger.transact(BOOT_SCOPED, (tx) => tx.set("containers", container.id, undefined));
+}
+
+async function reconcileContainer(
+  parts: Parts,
+  container: Container,
+  counts: { adopted: number; cleared: number; completed: number },
+): Promise<void> {
+  const after: Attachment[] = [];
+  for (const attachment of container.attachments) {
+    const kept = await reconcileAttachment(parts, container, attachment);
+    if (kept === undefined) counts.cleared += 1;
+    else after.push(kept);
+    if (kept === attachment) counts.adopted += 1;
+    else if (kept !== undefined) counts.completed += 1;
+  }
+  const { attachments } = container;
+  if (after.length === attachments.length && after.every((one, index) => one === attachments[index])) return;
+  await parts.ledger.transact(BOOT_SCOPED, (tx) => setAttachments(tx, container.id, after));
+}
+
+/** The attachment as it shall be recorded now; the very same object when nothing changed, `undefined` when it is over. */
+async function reconcileAttachment(
+  parts: Parts,
+  container: Container,
+  attachment: Attachment,
+): Promise<Attachment | undefined> {
+  const key = attachmentKey(container.id, attachment.uuid);
+  try {
+    const { settled, problem } = await settleAttachment(parts, container, attachment);
+    note(parts, key, problem);
+    return settled;
+  } catch (error) {
+    // What cannot be settled now is shown and looked at again; the others shall not wait for it.
+    note(parts, key, error instanceof Error ? error.message : String(error));
+    return attachment;
+  }
+}
+
+interface Settlement {
+  readonly settled: Attachment | undefined;
+  readonly problem?: string | undefined;
+}
+
+async function settleAttachment(parts: Parts, container: Container, attachment: Attachment): Promise<Settlement> {
+  if (attachment.phase === "lingering") return { settled: await unlessReleased(parts, attachment) };
+  const place = mountedAt(parts, container.sandbox, attachment);
+  const finding = await parts.mounter.inspect(place);
+  const isThere = finding.state === "exact" || finding.state === "stacked";
+  switch (attachment.phase) {
+    case "attaching":
+      if (isThere) await takeAway(parts, place, { force: true });
+      else await parts.mounter.clear(place);
+      return { settled: await unlessReleased(parts, { ...attachment, phase: "lingering" }) };
+    case "detaching":
+      if (isThere) return { settled: { ...attachment, phase: "attached" } };
+      await parts.mounter.clear(place);
+      return { settled: await unlessReleased(parts, { ...attachment, phase: "lingering" }) };
+    case "attached":
+      if (finding.state === "sandbox_gone") {
+        parts.log.info({ container: container.id }, "Released a container whose sandbox is gone");
+        return { settled: undefined };
+      }
+      return { settled: attachment, problem: describeMount(container, attachment, finding) };
+  }
+}
+
+/** What lingers does so until nobody holds it any more. */
+async function unlessReleased(parts: Parts, attachment: Attachment): Promise<Attachment | undefined> {
+  return (await isHeld(parts, attachment.uuid)) ? attachment : undefined;
+}
+
+function describeMount(container: Container, attachment: Attachment, finding: MountFinding): string | undefined {
+  const place = `${container.sandbox}/${attachment.containerPath}`;
+  const cure = `stop container ${container.id} and detach it`;
+  switch (finding.state) {
+    case "exact":
+    case "sandbox_gone":
+      return undefined;
+    case "missing":
+      return `the mount at ${place} was removed behind our back: ${cure}`;
+    case "stacked":
+      return `the mount at ${place} is there more than once: ${cure}`;
+    case "foreign":
+      return `the mount at ${place} is not what was recorded (${finding.reason}): ${cure}`;
+  }
+}
+
+function note(parts: Parts, key: string, problem: string | undefined): void {
+  if (problem === undefined) {
+    parts.observations.mounts.delete(key);
+    return;
+  }
+  if (!parts.observations.mounts.has(key)) parts.log.warn({ attachment: key }, problem);
+  parts.observations.mounts.set(key, problem);
+}
+
+/** Unknown means held. */
+async function isHeld(parts: Parts, uuid: Incarnation): Promise<boolean> {
+  try {
+    if ((await parts.holders.mounts([uuid], "elsewhere")).length > 0) return true;
+    return (await parts.holders.processes([uuid])).length > 0;
+  } catch (error) {
+    parts.log.warn({ error, volume: uuid }, "Cannot tell whether a volume is still held");
+    return true;
+  }
+}
+
+/** Every volume's directory. Returns how many half-done operations were taken up again. */
+export async function reconcileVolumes(parts: Parts): Promise<number> {
+  const toRetire: Volume[] = [];
+  let examined = 0;
+  for (const { uuid } of [...parts.ledger.state.volumes.values()]) {
+    const volume = parts.ledger.state.volumes.get(uuid);
+    if (volume !== undefined && examine(parts, volume) === "retire") toRetire.push(volume);
+    examined += 1;
+    if (examined % VOLUMES_PER_SLICE === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  const due = toRetire.filter((volume) => parts.observations.mayRetry(volume.uuid, parts.clock.bootTimeMs()));
+  await retire(parts, due);
+  return due.length;
+}
+
+/** Notes what is wrong with a volume's directory, and says whether it has yet to go to trash. */
+function examine(parts: Parts, volume: Volume): "retire" | "stay" {
+  const disk = parts.disks.get(sourceKey(volume.source));
+  if (disk === undefined) {
+    parts.observations.damage.set(volume.uuid, "this node was started without its disk: bring the disk back");
+    return "stay";
+  }
+  switch (volume.phase) {
+    case "live": {
+      const damage = describeDirectory(volume, disk.examine(volume.uuid), disk.root);
+      if (damage === undefined) parts.observations.damage.delete(volume.uuid);
+      else if (parts.observations.damage.get(volume.uuid) !== damage) {
+        parts.observations.damage.set(volume.uuid, damage);
+        parts.log.error({ volume: volume.uuid }, `Volume ${nameOf(volume)} is damaged: ${damage}`);
+      }
+      return "stay";
+    }
+    case "destroying":
+      return "retire";
+    case "retained":
+    case "collecting":
+      return disk.examineTrash(volume.uuid).state === "missing" ? "retire" : "stay";
+  }
+}
+
+function describeDirectory(volume: Volume, finding: Finding, root: string): string | undefined {
+  const place = `${root}/volumes/${volume.uuid}/content`;
+  const cure = `bring it back from where it went or from a backup and run holdfast rebuild, or destroy the volume`;
+  switch (finding.state) {
+    case "missing":
+      return `its directory ${place} is missing: ${cure}`;
+    case "foreign":
+      return `${place} is not its directory (${finding.reason}): ${cure}`;
+    case "present": {
+      const { ino, birthNs } = finding.directory;
+      if (ino === volume.directory.ino && birthNs === volume.directory.birthNs) return undefined;
+      return `${place} is another directory than was recorded: ${cure}`;
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/** What happens between start and readiness; then what may be done behind it. */
+import { freeOf } from "../domain/node.ts";
+import { sourceKey } from "../domain/resource.ts";
+import { type Incarnation, type MilliMb, toBytes, toMb } from "../domain/units.ts";
+import type { Disk } from "../ports/disk.ts";
+import type { NodeStatus } from "./engine.ts";
+import type { Parts } from "./parts.ts";
+import { reconcileContainers, reconcileVolumes } from "./reconcile.ts";
+
+export type RecoverySummary = NodeStatus["recovery"];
+
+/** Brings records and world together. Nobody else is served yet. */
+export async function recover(parts: Parts): Promise<RecoverySummary> {
+  const startedAt = performance.now();
+  claimDamagedRecords(parts);
+  const completedVolumes = await reconcileVolumes(parts);
+  const containers = await reconcileContainers(parts);
+  await checkDisks(parts);
+  const durationMs = performance.now() - startedAt;
+  parts.metrics.reconciled("recover", durationMs);
+  const summary: RecoverySummary = {
+    durationMs: Math.round(durationMs),
+    adopted: containers.adopted,
+    cleared: containers.cleared,
+    completed: containers.completed + completedVolumes,
+    damaged: parts.observations.damage.size + parts.ledger.damaged.length,
+    orphans: [],
+  };
+  parts.log.info(summary, "Recovered");
+  return summary;
+}
+
+/** A record that cannot be read still names its directory: looking at it keeps the disk from using it as a spare. */
+function claimDamagedRecords(parts: Parts): void {
+  for (const { table, key } of parts.ledger.damaged) {
+    if (table === "volumes") for (const disk of parts.disks.values()) disk.examine(key as Incarnation);
+  }
+}
+
+/** Labels that a crash may have lost, and directories that no record names: behind readiness, for both may be many. */
+export async function recoverCopies(parts: Parts): Promise<void> {
+  await parts.labeller.rewriteStale();
+  await findOrphans(parts);
+}
+
+/** Directories without a record are shown, never deleted: `holdfast rebuild` or the operator decides. */
+export async function findOrphans(parts: Parts): Promise<void> {
+  const orphans: string[] = [];
+  for (const disk of parts.disks.values()) orphans.push(...(await orphansOn(parts, disk)));
+  for (const orphan of orphans) {
+    if (!parts.observations.orphans.includes(orphan)) parts.log.warn({ orphan }, "Found a directory without a record");
+  }
+  parts.observations.orphans = orphans;
+}
+
+/** What cannot be listed now is shown as it was seen last. */
+async function orphansOn(parts: Parts, disk: Disk): Promise<readonly string[]> {
+  try {
+    const { volumes, trash } = await disk.list();
+    const unknown = (folder: string, uuids: readonly Incarnation[]) =>
+      uuids.filter((uuid) => !isKnown(parts, uuid)).map((uuid) => `${disk.root}/${folder}/${uuid}`);
+    return [...unknown("volumes", volumes), ...unknown("trash", trash)];
+  } catch (error) {
+    parts.log.warn({ error, disk: disk.root }, "Cannot look for directories without a record");
+    return parts.observations.orphans.filter((orphan) => orphan.startsWith(`${disk.root}/`));
+  }
+}
+
+function isKnown(parts: Parts, uuid: string): boolean {
+  return (
+    parts.ledger.state.volumes.has(uuid) ||
+    parts.ledger.damaged.some((record) => record.table === "volumes" && record.key === uuid)
+  );
+}
+
+/** A disk that cannot keep what was declared or reserved takes no new reservations. */
+export async function checkDisks(parts: Parts): Promise<void> {
+  for (const disk of parts.disks.values()) {
+    const key = sourceKey(disk.source);
+    const reason = (await overdrawn(parts, disk)) ?? shortfall(parts, key);
+    if (reason === undefined) parts.observations.closedDisks.delete(key);
+    else if (parts.observations.closedDisks.get(key) !== reason) {
+      parts.observations.closedDisks.set(key, reason);
+      parts.log.warn({ disk: disk.root }, `Disk ${disk.root} takes no new reservations: ${reason}`);
+    }
+  }
+}
+
+async function overdrawn(parts: Parts, disk: Disk): Promise<string | undefined> {
+  const declared = declaredOf(parts, sourceKey(disk.source));
+  try {
+    const { totalBytes } = await disk.usage();
+    if (toBytes(declared) <= totalBytes) return undefined;
+    return `${toMb(declared)} MB are declared, its file system has ${Math.floor(totalBytes / 1024 / 1024)} MB`;
+  } catch (error) {
+    return `its file system cannot be measured (${error instanceof Error ? error.message : error})`;
+  }
+}
+
+function shortfall(parts: Parts, key: string): string | undefined {
+  for (const pool of parts.ledger.state.pools) {
+    const free = freeOf(pool);
+    if (sourceKey(pool.source) !== key || free >= 0) continue;
+    return `${toMb(-free as MilliMb)} MB more are reserved or under volumes than are declared`;
+  }
+  return undefined;
+}
+
+/** What the operator declared of a disk: unreserved and static, without double counting. */
+export function declaredOf(parts: Parts, key: string): MilliMb {
+  let declared = 0;
+  for (const pool of parts.ledger.state.pools) {
+    if (sourceKey(pool.source) === key && pool.reservations.at(-1)?.type !== "DYNAMIC") declared += pool.total;
+  }
+  return declared as MilliMb;
+}

@@ -1,0 +1,142 @@
+/** What the engine shows: records with the state derived from them, as far as the actor may view them. */
+import { mayView } from "../domain/authorise.ts";
+import { nameOf } from "../domain/decide.ts";
+import { HoldfastError } from "../domain/error.ts";
+import { stateOf, type VolumeState } from "../domain/lifecycle.ts";
+import { attachmentPhases, type NodeState } from "../domain/node.ts";
+import type { Actor } from "../domain/operation.ts";
+import type { Container, Volume } from "../domain/records.ts";
+import { sourceKey } from "../domain/resource.ts";
+import { type Role, toMb, type VolumeId } from "../domain/units.ts";
+import type { ContainerView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
+import { attachmentKey } from "./observations.ts";
+import type { Parts } from "./parts.ts";
+import { declaredOf } from "./recover.ts";
+
+export function viewVolume(parts: Parts, state: NodeState, volume: Volume): VolumeView {
+  const problem = parts.observations.damageOf(volume.uuid) ?? parts.observations.failureOf(volume.uuid);
+  return {
+    volume,
+    state: volumeState(parts, state, volume),
+    path: parts.disks.get(sourceKey(volume.source))?.contentPath(volume) ?? "",
+    containers: state.containersOf(volume.uuid).map((container) => container.id),
+    ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+function volumeState(parts: Parts, state: NodeState, volume: Volume): VolumeState {
+  const damaged = parts.observations.damageOf(volume.uuid) !== undefined;
+  return stateOf(volume.phase, attachmentPhases(state, volume.uuid), damaged);
+}
+
+/** Ordered by role, id, then newest first. */
+export function viewVolumes(parts: Parts, state: NodeState, actor: Actor, filter: VolumeFilter): VolumeView[] {
+  const visible = [...state.volumes.values()].filter(
+    (volume) =>
+      (filter.role === undefined || volume.role === filter.role) &&
+      mayView(parts.acls(), actor, volume.role) &&
+      (filter.state === undefined || volumeState(parts, state, volume) === filter.state),
+  );
+  visible.sort(byName);
+  const start = filter.after === undefined ? 0 : visible.findIndex((volume) => volume.uuid === filter.after) + 1;
+  if (filter.after !== undefined && start === 0) {
+    throw new HoldfastError("invalid", `Cannot continue behind volume ${filter.after}: it is not in the list any more`);
+  }
+  const end = filter.limit === undefined ? undefined : start + filter.limit;
+  return visible.slice(start, end).map((volume) => viewVolume(parts, state, volume));
+}
+
+export function findVolume(parts: Parts, state: NodeState, actor: Actor, role: Role, id: VolumeId): VolumeView {
+  if (!mayView(parts.acls(), actor, role)) {
+    throw new HoldfastError("forbidden", `Cannot show volume ${role}/${id}: its role may not be viewed`);
+  }
+  const volume = state.live(role, id) ?? state.retired(role, id)[0];
+  if (volume === undefined)
+    throw new HoldfastError("no_such_volume", `Cannot show volume ${role}/${id}: there is none`);
+  return viewVolume(parts, state, volume);
+}
+
+export function viewContainer(parts: Parts, state: NodeState, container: Container): ContainerView {
+  return {
+    container,
+    attachments: container.attachments.flatMap((attachment) => {
+      const volume = state.volumes.get(attachment.uuid);
+      if (volume === undefined) return [];
+      const problem = parts.observations.mounts.get(attachmentKey(container.id, attachment.uuid));
+      return [{ attachment, role: volume.role, id: volume.id, ...(problem === undefined ? {} : { problem }) }];
+    }),
+  };
+}
+
+export function countStates(parts: Parts, state: NodeState): Record<VolumeState, number> {
+  const counts: Record<VolumeState, number> = {
+    detached: 0,
+    attaching: 0,
+    attached: 0,
+    detaching: 0,
+    lingering: 0,
+    damaged: 0,
+    destroying: 0,
+    retained: 0,
+    collecting: 0,
+  };
+  for (const volume of state.volumes.values()) counts[volumeState(parts, state, volume)] += 1;
+  return counts;
+}
+
+/** Each disk with what is declared, reserved, under volumes and retained on it. */
+export async function viewDisks(parts: Parts, state: NodeState): Promise<NodeStatus["disks"]> {
+  const sizes = new Map<string, { reserved: number; volumes: number; retained: number }>();
+  const of = (key: string) => {
+    const entry = sizes.get(key) ?? { reserved: 0, volumes: 0, retained: 0 };
+    sizes.set(key, entry);
+    return entry;
+  };
+  for (const pool of state.pools) {
+    if (pool.reservations.length === 1) of(sourceKey(pool.source)).reserved += toMb(pool.total);
+  }
+  for (const volume of state.volumes.values()) {
+    of(sourceKey(volume.source))[volume.phase === "live" ? "volumes" : "retained"] += toMb(volume.size);
+  }
+  return Promise.all(
+    [...parts.disks].map(async ([key, disk]) => ({
+      source: disk.source,
+      root: disk.root,
+      fileSystem: disk.fileSystem.type,
+      // A disk that cannot be measured is among the problems; the others are shown all the same.
+      ...(await disk.usage().catch(() => ({ totalBytes: 0, freeBytes: 0 }))),
+      declaredMb: toMb(declaredOf(parts, key)),
+      reservedMb: of(key).reserved,
+      volumesMb: of(key).volumes,
+      retainedMb: of(key).retained,
+    })),
+  );
+}
+
+/** Everything an operator must look at, one sentence each, with what to do. */
+export function listProblems(parts: Parts, state: NodeState): string[] {
+  const { observations } = parts;
+  const problems: string[] = [];
+  for (const { table, key, reason } of parts.ledger.damaged) {
+    problems.push(`The record ${key} in ${table} is damaged (${reason}): stop the daemon and run holdfast rebuild`);
+  }
+  for (const volume of state.volumes.values()) {
+    const problem = observations.damage.get(volume.uuid) ?? observations.failureOf(volume.uuid);
+    if (problem !== undefined) problems.push(`Volume ${nameOf(volume)}: ${problem}`);
+  }
+  for (const [key, problem] of observations.mounts) problems.push(`Container ${key.split(" ")[0]}: ${problem}`);
+  for (const [key, reason] of observations.closedDisks)
+    problems.push(`Disk ${key} takes no new reservations: ${reason}`);
+  for (const orphan of observations.orphans) {
+    problems.push(
+      `No record names ${orphan}: look into it, then remove it or stop the daemon and run holdfast rebuild`,
+    );
+  }
+  return problems;
+}
+
+function byName(left: Volume, right: Volume): number {
+  if (left.role !== right.role) return left.role < right.role ? -1 : 1;
+  if (left.id !== right.id) return left.id < right.id ? -1 : 1;
+  return right.createdAt - left.createdAt;
+}

@@ -1,0 +1,97 @@
+/**
+ * The socket's file. It is made under a private name, gets its mode, and is renamed to its place, so that nobody can
+ * open it before its mode is right, and a stale one of a killed daemon is replaced in one step.
+ */
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+} from "node:fs";
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import type { FastifyInstance } from "fastify";
+import { HoldfastError } from "../../domain/error.ts";
+import { listenError } from "../http/listen-error.ts";
+
+const DIRECTORY_MODE = 0o755;
+/** What fits into a socket's address, without its final NUL. */
+const PATH_BYTES_MAX = 107;
+
+/**
+ * Listens on `path`.
+ * @returns a function that removes the file if it is still this one
+ * @throws `conflict` when somebody answers there, or it is not a socket; `unavailable` when the kernel refuses
+ */
+export async function listenOnSocket(app: FastifyInstance, path: string, mode: number): Promise<() => void> {
+  try {
+    makeDirectory(dirname(path));
+    await requireFree(path);
+    const made = await makeSocket(app, path, mode);
+    return () => {
+      const current = statOf(path);
+      if (current?.ino === made.ino && current.dev === made.dev) unlinkSync(path);
+    };
+  } catch (cause) {
+    await app.close();
+    throw listenError(path, cause);
+  }
+}
+
+function makeDirectory(directory: string): void {
+  const made = mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+  // The umask may have taken bits away.
+  if (made !== undefined) chmodSync(directory, DIRECTORY_MODE);
+}
+
+async function makeSocket(app: FastifyInstance, path: string, mode: number): Promise<Stats> {
+  const nursery = mkdtempSync(`${dirname(path)}/.`);
+  const temporary = join(nursery, "s");
+  try {
+    requireShort(path);
+    requireShort(temporary);
+    await app.listen({ path: temporary });
+    chmodSync(temporary, mode);
+    const made = lstatSync(temporary);
+    renameSync(temporary, path);
+    return made;
+  } finally {
+    rmSync(temporary, { force: true });
+    rmdirSync(nursery);
+  }
+}
+
+async function requireFree(path: string): Promise<void> {
+  const found = statOf(path);
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new HoldfastError("conflict", `Cannot listen on ${path}: something else is there`);
+  if (!(await isStale(path))) throw new HoldfastError("conflict", `Cannot listen on ${path}: somebody answers there`);
+}
+
+/** Whether nobody listens on it; only the kernel's plain refusal says so. */
+function isStale(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.on("connect", () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      resolve(error.code === "ECONNREFUSED" || error.code === "ENOENT");
+    });
+  });
+}
+
+function requireShort(path: string): void {
+  if (Buffer.byteLength(path) <= PATH_BYTES_MAX) return;
+  throw new HoldfastError("invalid", `Cannot listen on ${path}: longer than ${PATH_BYTES_MAX} bytes`);
+}
+
+function statOf(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false });
+}

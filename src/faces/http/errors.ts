@@ -1,0 +1,76 @@
+/** How a refusal reads in HTTP: one status for every code, one form of body, and never a stack trace. */
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { type ErrorCode, HoldfastError } from "../../domain/error.ts";
+import type { Log } from "../../ports/log.ts";
+import type { ErrorBody } from "./wire.ts";
+
+/** The status of every code. A volume that is missing is 404 only where the address names it, see `statusOf`. */
+export const STATUS: Readonly<Record<ErrorCode, number>> = {
+  invalid: 400,
+  unknown_agent: 400,
+  no_such_volume: 400,
+  duplicate_volume: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  no_such_container: 404,
+  no_such_operation: 404,
+  not_found: 404,
+  method_not_allowed: 405,
+  insufficient: 409,
+  in_use: 409,
+  busy: 409,
+  conflict: 409,
+  unsupported: 409,
+  damaged: 409,
+  operation_id_reused: 409,
+  too_large: 413,
+  unsupported_media_type: 415,
+  misdirected: 421,
+  internal: 500,
+  unavailable: 503,
+  disk_full: 507,
+};
+
+export function errorBody(error: HoldfastError): ErrorBody {
+  return { error: { code: error.code, message: error.message, ...error.details } };
+}
+
+/** Answers with a refusal; a failure of our own goes to the log and reveals nothing. */
+export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
+  const error = asRefusal(thrown);
+  if (error === undefined || error.code === "internal") {
+    log.error({ err: thrown, method: request.method, path: pathOf(request) }, "Cannot answer a request");
+    return reply.code(500).send(errorBody(new HoldfastError("internal", "Cannot answer: see the log")));
+  }
+  return reply.code(statusOf(error, request)).send(errorBody(error));
+}
+
+/** The address without its query. */
+export function pathOf(request: FastifyRequest): string {
+  const url = request.raw.url ?? "";
+  const end = url.indexOf("?");
+  return end < 0 ? url : url.slice(0, end);
+}
+
+function statusOf(error: HoldfastError, request: FastifyRequest): number {
+  const named = request.method === "GET" || request.method === "HEAD";
+  return error.code === "no_such_volume" && named ? 404 : STATUS[error.code];
+}
+
+/** The refusal in what was thrown; fastify has errors of its own for what it could not read. */
+function asRefusal(thrown: unknown): HoldfastError | undefined {
+  if (thrown instanceof HoldfastError) return thrown;
+  const status = thrown instanceof Error && "statusCode" in thrown ? thrown.statusCode : undefined;
+  switch (status) {
+    case 400:
+      return new HoldfastError("invalid", "Cannot read the request: broken HTTP or a broken address", {
+        cause: thrown,
+      });
+    case 414:
+      return new HoldfastError("not_found", "Cannot find this address: too long", { cause: thrown });
+    case 415:
+      return new HoldfastError("unsupported_media_type", "Cannot read the Content-Type header", { cause: thrown });
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,120 @@
+/** The `/v1` routes that every door serves: status, resources, volumes, operations, containers. */
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { HoldfastError } from "../../domain/error.ts";
+import { LIFECYCLE, type VolumeState } from "../../domain/lifecycle.ts";
+import { parseIncarnation, parseRole, parseVolumeId } from "../../domain/names.ts";
+import type { Engine, PerformOptions, RestoreRequest, VolumeFilter } from "../../engine/engine.ts";
+import { parseOperations } from "./operations.ts";
+import { parseQuery, parseWith, text } from "./schema.ts";
+import { containerJson, operationsJson, resourcesJson, statusJson, volumeJson } from "./views.ts";
+import type {
+  ContainersJson,
+  OperationsJson,
+  OperationsListJson,
+  ResourcesJson,
+  StatusJson,
+  VolumeJson,
+  VolumesJson,
+} from "./wire.ts";
+
+const OPERATION_ID_CHARACTERS_MAX = 255;
+const LIMIT = /^[1-9]\d{0,8}$/;
+
+const VOLUMES_QUERY = z.strictObject({
+  role: text.optional(),
+  state: z.enum(Object.keys(LIFECYCLE) as VolumeState[]).optional(),
+  limit: z.string().regex(LIMIT, "expected a positive number").optional(),
+  after: text.optional(),
+});
+
+const OPERATIONS = z.strictObject({
+  id: text.min(1).max(OPERATION_ID_CHARACTERS_MAX).optional(),
+  operations: z.array(z.unknown()).min(1),
+  dryRun: z.boolean().optional(),
+});
+
+const RESTORE = z.strictObject({
+  role: z.unknown().optional(),
+  id: z.unknown().optional(),
+  uuid: z.unknown().optional(),
+  as: z.unknown().optional(),
+});
+
+export interface V1Options {
+  readonly engine: Engine;
+  readonly version: string;
+  /** Reads a JSON body as the door wants it declared. */
+  readonly readBody: (request: FastifyRequest) => unknown;
+}
+
+export function addV1Routes(app: FastifyInstance, { engine, version, readBody }: V1Options): void {
+  app.get("/v1/status", async ({ actor }): Promise<StatusJson> => statusJson(await engine.status(actor), version));
+
+  app.get("/v1/resources", async ({ actor }): Promise<ResourcesJson> => resourcesJson(await engine.resources(actor)));
+
+  app.get("/v1/volumes", async (request): Promise<VolumesJson> => {
+    const volumes = await engine.volumes(request.actor, parseFilter(request));
+    return { volumes: volumes.map(volumeJson) };
+  });
+
+  app.get<{ Params: { role: string; id: string } }>(
+    "/v1/volumes/:role/:id",
+    async ({ actor, params }): Promise<VolumeJson> =>
+      volumeJson(await engine.volume(actor, parseRole(params.role), parseVolumeId(params.id))),
+  );
+
+  app.post("/v1/volumes/restore", async (request): Promise<VolumeJson> => {
+    const wanted = parseRestore(readBody(request));
+    return volumeJson(await engine.restore(request.actor, wanted));
+  });
+
+  app.get("/v1/containers", async ({ actor }): Promise<ContainersJson> => {
+    const containers = await engine.containers(actor);
+    return { containers: containers.map(containerJson) };
+  });
+
+  addOperations(app, engine, readBody);
+}
+
+function addOperations(app: FastifyInstance, engine: Engine, readBody: V1Options["readBody"]): void {
+  app.post("/v1/operations", async (request): Promise<OperationsJson> => {
+    const { id, operations, dryRun } = parseWith(OPERATIONS, readBody(request), "the body");
+    const options: PerformOptions = {
+      ...(id === undefined ? {} : { id }),
+      ...(dryRun === undefined ? {} : { dryRun }),
+    };
+    const record = await engine.perform(request.actor, parseOperations(operations), options);
+    return operationsJson(record, dryRun === true ? "DRY_RUN" : "FINISHED");
+  });
+
+  app.get("/v1/operations", async ({ actor }): Promise<OperationsListJson> => {
+    const records = await engine.operations(actor);
+    return { operations: records.map((record) => operationsJson(record)) };
+  });
+
+  app.get<{ Params: { id: string } }>(
+    "/v1/operations/:id",
+    async ({ actor, params }): Promise<OperationsJson> => operationsJson(await engine.operation(actor, params.id)),
+  );
+}
+
+function parseFilter(request: FastifyRequest): VolumeFilter {
+  const { role, state, limit, after } = parseQuery(VOLUMES_QUERY, request);
+  return {
+    ...(role === undefined ? {} : { role: parseRole(role) }),
+    ...(state === undefined ? {} : { state }),
+    ...(limit === undefined ? {} : { limit: Number(limit) }),
+    ...(after === undefined ? {} : { after: parseIncarnation(after, "after") }),
+  };
+}
+
+function parseRestore(body: unknown): RestoreRequest {
+  const { role, id, uuid, as } = parseWith(RESTORE, body, "the body");
+  const renamed = as === undefined ? {} : { as: parseVolumeId(as, "as") };
+  if (uuid === undefined) return { role: parseRole(role, "role"), id: parseVolumeId(id, "id"), ...renamed };
+  if (role !== undefined || id !== undefined) {
+    throw new HoldfastError("invalid", "Cannot restore: the body names a uuid and a role or id, expected one of them");
+  }
+  return { uuid: parseIncarnation(uuid, "uuid"), ...renamed };
+}

@@ -1,0 +1,70 @@
+/** The engine's views as JSON of the `/v1` routes. */
+
+import { printResource } from "../../domain/mesos-format.ts";
+import { resourceOf } from "../../domain/node.ts";
+import type { OperationRecord } from "../../domain/records.ts";
+import { toMb, type WallMs } from "../../domain/units.ts";
+import type { ContainerView, NodeResources, NodeStatus, VolumeView } from "../../engine/engine.ts";
+import type { AttachmentJson, ContainerJson, OperationsJson, ResourcesJson, StatusJson, VolumeJson } from "./wire.ts";
+
+export function volumeJson({ volume, state, path, containers, problem }: VolumeView): VolumeJson {
+  const { principal, retired, source } = volume;
+  return {
+    uuid: volume.uuid,
+    role: volume.role,
+    id: volume.id,
+    sizeMb: toMb(volume.size),
+    containerPath: volume.containerPath,
+    ...(principal === undefined ? {} : { principal }),
+    shared: volume.shared,
+    state,
+    path,
+    containers,
+    createdAt: iso(volume.createdAt),
+    createdBy: volume.createdBy,
+    ...(retired === undefined ? {} : { retiredAt: iso(retired.at) }),
+    ...(source.type === "ROOT" ? {} : { source }),
+    ...(problem === undefined ? {} : { problem }),
+    resource: printResource(resourceOf(volume), "post"),
+  };
+}
+
+export function containerJson({ container, attachments }: ContainerView): ContainerJson {
+  return {
+    id: container.id,
+    sandbox: container.sandbox,
+    since: iso(container.since),
+    by: container.by,
+    volumes: attachments.map(attachmentJson),
+  };
+}
+
+export function operationsJson(record: OperationRecord, state: OperationsJson["state"] = "FINISHED"): OperationsJson {
+  return { id: record.id, state, by: record.by, at: iso(record.at), operations: record.operations };
+}
+
+export function statusJson(status: NodeStatus, version: string): StatusJson {
+  return { version, ...status, startedAt: iso(status.startedAt) };
+}
+
+export function resourcesJson({ agentId, resources }: NodeResources): ResourcesJson {
+  return { agentId, resources: resources.map((resource) => printResource(resource, "post")) };
+}
+
+function attachmentJson({ attachment, role, id, problem }: ContainerView["attachments"][number]): AttachmentJson {
+  const { mount } = attachment;
+  return {
+    role,
+    id,
+    uuid: attachment.uuid,
+    containerPath: attachment.containerPath,
+    mode: attachment.mode,
+    state: attachment.phase,
+    ...(mount?.backend === "bind" ? { propagation: mount.propagation } : {}),
+    ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+function iso(at: WallMs): string {
+  return new Date(at).toISOString();
+}

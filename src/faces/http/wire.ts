@@ -1,0 +1,181 @@
+/**
+ * The requests and responses of the `/v1` routes that every door serves, types only.
+ *
+ * Sizes are MB (MiB) with up to three decimals, times are ISO 8601 in UTC. A refusal has an `ErrorBody` and the status
+ * that its code maps to.
+ */
+import type { ErrorCode } from "../../domain/error.ts";
+import type { VolumeState } from "../../domain/lifecycle.ts";
+import type { AttachmentPhase, MountRecord } from "../../domain/records.ts";
+import type { DiskSource, Mode } from "../../domain/resource.ts";
+
+/** Every refusal; beside code and message stand the facts that go with it (`index`, `pids`, figures). */
+export interface ErrorBody {
+  readonly error: {
+    readonly code: ErrorCode;
+    readonly message: string;
+    readonly [detail: string]: string | number | readonly (string | number)[];
+  };
+}
+
+/** `GET /v1/status` */
+export interface StatusJson {
+  readonly version: string;
+  readonly agentId: string;
+  readonly bootId: string;
+  readonly ready: boolean;
+  readonly startedAt: string;
+  readonly mountBackend: "bind" | "symlink";
+  readonly disks: readonly DiskJson[];
+  /** How many volumes are in each state. */
+  readonly volumes: Readonly<Record<VolumeState, number>>;
+  readonly containers: number;
+  /** Everything an operator must look at: one sentence each, with what to do. */
+  readonly problems: readonly string[];
+  readonly recovery: {
+    readonly durationMs: number;
+    readonly adopted: number;
+    readonly cleared: number;
+    readonly completed: number;
+    readonly damaged: number;
+    readonly orphans: readonly string[];
+  };
+}
+
+export interface DiskJson {
+  readonly source: DiskSource;
+  readonly root: string;
+  readonly fileSystem: string;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly declaredMb: number;
+  readonly reservedMb: number;
+  readonly volumesMb: number;
+  readonly retainedMb: number;
+}
+
+/** `GET /v1/resources`: free disk by pool and every live volume, in Mesos's post-refinement form. */
+export interface ResourcesJson {
+  readonly agentId: string;
+  readonly resources: readonly object[];
+}
+
+/** `GET /v1/volumes/ROLE/ID`, each segment URL-encoded, and the items of the list. */
+export interface VolumeJson {
+  /** The incarnation: one life of the volume, and its directory's name. */
+  readonly uuid: string;
+  readonly role: string;
+  readonly id: string;
+  readonly sizeMb: number;
+  readonly containerPath: string;
+  /** The creator as Mesos knows it, whom `destroy_volumes` is checked against. */
+  readonly principal?: string;
+  readonly shared: boolean;
+  readonly state: VolumeState;
+  /** Absolute path of its content now. */
+  readonly path: string;
+  readonly containers: readonly string[];
+  readonly createdAt: string;
+  /** Who asked for it: a principal, or `uid:0(root)`. */
+  readonly createdBy: string;
+  /** When it was destroyed. */
+  readonly retiredAt?: string;
+  /** Absent on the work root's own disk. */
+  readonly source?: DiskSource;
+  /** What is wrong, and what to do. */
+  readonly problem?: string;
+  /** The volume in Mesos's post-refinement form: what DESTROY, GROW_VOLUME and SHRINK_VOLUME must name. */
+  readonly resource: object;
+}
+
+/** Query of `GET /v1/volumes`. */
+export interface VolumesQuery {
+  readonly role?: string;
+  readonly state?: VolumeState;
+  readonly limit?: number;
+  /** `uuid` of the volume that the last page ended with. */
+  readonly after?: string;
+}
+
+export interface VolumesJson {
+  readonly volumes: readonly VolumeJson[];
+}
+
+/** `POST /v1/volumes/restore`; answered with the `VolumeJson` that is live again. */
+export type RestoreBody = (
+  | { readonly role: string; readonly id: string }
+  /** A certain incarnation, where several of one name are retained. */
+  | { readonly uuid: string }
+) & {
+  /** The id it shall have now; default: the one it had. */
+  readonly as?: string;
+};
+
+/** One operation in the shape of Mesos's `Offer.Operation`; resources in any of Mesos's three forms. */
+export type OperationBody =
+  | {
+      readonly type: "RESERVE";
+      readonly reserve: { readonly source?: readonly object[]; readonly resources: readonly object[] };
+    }
+  | { readonly type: "UNRESERVE"; readonly unreserve: { readonly resources: readonly object[] } }
+  | { readonly type: "CREATE"; readonly create: { readonly volumes: readonly object[] } }
+  | { readonly type: "DESTROY"; readonly destroy: { readonly volumes: readonly object[] } }
+  | { readonly type: "GROW_VOLUME"; readonly grow_volume: { readonly volume: object; readonly addition: object } }
+  | {
+      readonly type: "SHRINK_VOLUME";
+      readonly shrink_volume: { readonly volume: object; readonly subtract: { readonly value: number } };
+    };
+
+/** `POST /v1/operations`: one atomic list; answered with an `OperationsJson`. */
+export interface OperationsBody {
+  /** The same id with the same content again answers with the first outcome and does nothing. */
+  readonly id?: string;
+  readonly operations: readonly OperationBody[];
+  /** Decides and answers, changes nothing. */
+  readonly dryRun?: boolean;
+}
+
+/** `POST /v1/operations`, `GET /v1/operations/ID` and the items of the list. */
+export interface OperationsJson {
+  readonly id: string;
+  /** `DRY_RUN`: it would be done. */
+  readonly state: "FINISHED" | "DRY_RUN";
+  readonly by: string;
+  readonly at: string;
+  readonly operations: readonly { readonly type: string; readonly summary: string }[];
+}
+
+/** `GET /v1/operations` */
+export interface OperationsListJson {
+  readonly operations: readonly OperationsJson[];
+}
+
+/** An item of `GET /v1/containers`. */
+export interface ContainerJson {
+  readonly id: string;
+  readonly sandbox: string;
+  readonly since: string;
+  readonly by: string;
+  readonly volumes: readonly AttachmentJson[];
+}
+
+export interface AttachmentJson {
+  readonly role: string;
+  readonly id: string;
+  readonly uuid: string;
+  readonly containerPath: string;
+  readonly mode: Mode;
+  readonly state: AttachmentPhase;
+  /** Of the sandbox's mount: on a `private` one, containers that run already do not see the volume. */
+  readonly propagation?: Extract<MountRecord, { readonly backend: "bind" }>["propagation"];
+  readonly problem?: string;
+}
+
+export interface ContainersJson {
+  readonly containers: readonly ContainerJson[];
+}
+
+/** `GET /healthz` and `GET /readyz` */
+export interface HealthJson {
+  readonly status: "ok";
+}

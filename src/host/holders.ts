@@ -1,0 +1,32 @@
+/**
+ * The port `holders` on /proc: reading it blocks and grows with the machine, so a thread of its own does it, started
+ * when somebody asks for the first time.
+ */
+import { Worker } from "node:worker_threads";
+import type { Holders } from "../ports/holders.ts";
+import { CallThread } from "./call-thread.ts";
+import type { HOLDERS_METHODS } from "./holders-worker.ts";
+
+const TIMEOUT_MS = 15_000;
+
+export interface HoldersOptions {
+  /** The roots of all disks. */
+  readonly diskRoots: readonly string[];
+}
+
+export function createHolders({ diskRoots }: HoldersOptions): Holders {
+  const thread = new CallThread<typeof HOLDERS_METHODS>({
+    action: "find out who holds volumes",
+    timeoutMs: TIMEOUT_MS,
+    start: () =>
+      new Worker(new URL("./holders-worker.ts", import.meta.url), {
+        // Descriptors are closed by number; by default Node would close at exit numbers that others use by then.
+        trackUnmanagedFds: false,
+      }),
+  });
+  return {
+    mounts: (uuids, scope) => thread.call("mounts", uuids, scope),
+    processes: (uuids) => thread.call("processes", uuids, diskRoots),
+    close: () => thread.close(),
+  };
+}

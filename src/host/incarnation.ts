@@ -1,0 +1,114 @@
+/**
+ * The directory of one incarnation, `<uuid>/content`, below an open `volumes` or `trash`. Nobody but us can write there
+ * (0700), and still nothing is reached through a symlink or another mount.
+ */
+import { closeSync, fchmodSync, readdirSync } from "node:fs";
+import type { DirectoryIdentity } from "../domain/records.ts";
+import type { Incarnation } from "../domain/units.ts";
+import type { Finding, Spare } from "../ports/disk.ts";
+import { AT, geteuid, isErrno, mkdirat, O, openat2, RESOLVE, type Stat, statx, unlinkat } from "./syscalls.ts";
+
+/** How everything below a disk's root is resolved. */
+export const SCOPE = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
+
+/** Ours alone. */
+export const PRIVATE_MODE = 0o700;
+const CONTENT_MODE = 0o755;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Whether a name on disk is an incarnation's. */
+export function isIncarnation(name: string): name is Incarnation {
+  return UUID.test(name);
+}
+
+/** Makes `<uuid>/content`, not yet durable. */
+export function makeIncarnation(parentFd: number, uuid: Incarnation): Spare {
+  const content = contentOf(uuid);
+  mkdirat(parentFd, uuid, PRIVATE_MODE);
+  mkdirat(parentFd, content, CONTENT_MODE);
+  const stat = statx(parentFd, content, AT.SYMLINK_NOFOLLOW);
+  if ((stat.mode & 0o7777) !== CONTENT_MODE) correctMode(parentFd, content);
+  return { uuid, directory: identityOf(stat) };
+}
+
+/** What is in the place of `<uuid>/content`. */
+export function examineContent(parentFd: number, uuid: Incarnation): Finding {
+  let fd: number | undefined;
+  try {
+    fd = openat2(parentFd, contentOf(uuid), { flags: O.PATH | O.DIRECTORY, resolve: SCOPE });
+    return { state: "present", directory: identityOf(statx(fd, "", AT.EMPTY_PATH)) };
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return { state: "missing" };
+    return { state: "foreign", reason: reasonOf(error) };
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** `<uuid>` if it is as `makeIncarnation` leaves it: no label, nothing in it, and nobody else's. */
+export function findUnused(parentFd: number, uuid: Incarnation): Spare | undefined {
+  if (isLabelled(parentFd, uuid)) return undefined;
+  let fd: number | undefined;
+  try {
+    fd = openat2(parentFd, contentOf(uuid), { flags: O.RDONLY | O.DIRECTORY, resolve: SCOPE });
+    const stat = statx(fd, "", AT.EMPTY_PATH);
+    const untouched = (stat.mode & 0o7777) === CONTENT_MODE && stat.uid === geteuid();
+    const alone = readdirSync(`/proc/self/fd/${parentFd}/${uuid}`).length === 1;
+    const empty = readdirSync(`/proc/self/fd/${fd}`).length === 0;
+    return untouched && alone && empty ? { uuid, directory: identityOf(stat) } : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Removes an incarnation that has neither label nor content; anything else stays. */
+export function removeUnused(parentFd: number, uuid: Incarnation): void {
+  for (const path of [contentOf(uuid), uuid]) {
+    try {
+      unlinkat(parentFd, path, AT.REMOVEDIR);
+    } catch {
+      // Not empty, or gone already: either way there is nothing to remove.
+    }
+  }
+}
+
+export function contentOf(uuid: Incarnation): string {
+  return `${uuid}/content`;
+}
+
+export function sameDirectory(left: DirectoryIdentity, right: DirectoryIdentity): boolean {
+  return left.ino === right.ino && left.birthNs === right.birthNs;
+}
+
+/** The quick question that sorts out nearly all. */
+function isLabelled(parentFd: number, uuid: Incarnation): boolean {
+  try {
+    statx(parentFd, `${uuid}/label`, AT.SYMLINK_NOFOLLOW);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function identityOf(stat: Stat): DirectoryIdentity {
+  return { ino: stat.ino.toString(), birthNs: stat.birthNs.toString() };
+}
+
+/** The umask took something away, or a set-group-id parent added something. */
+function correctMode(parentFd: number, path: string): void {
+  const fd = openat2(parentFd, path, { flags: O.RDONLY | O.DIRECTORY, resolve: SCOPE });
+  try {
+    fchmodSync(fd, CONTENT_MODE);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (isErrno(error, "ENOTDIR")) return "is not a directory";
+  if (isErrno(error, "ELOOP")) return "is a symlink";
+  if (isErrno(error, "EXDEV")) return "is a mount point";
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,85 @@
+/**
+ * Which volumes other mount namespaces show, by asking the kernel for every namespace and its mounts: no process is
+ * looked at, so it takes microseconds a namespace, and sees those that no process lives in.
+ */
+import { closeSync, openSync } from "node:fs";
+import type { Incarnation } from "../domain/units.ts";
+import { isErrno, listmount, mountRootOf, neighbourNamespace } from "./syscalls.ts";
+
+export interface ForeignMount {
+  readonly uuid: Incarnation;
+  /** The kernel's id of the namespace. */
+  readonly namespaceId: bigint;
+  readonly mountId: bigint;
+}
+
+/**
+ * @param incarnationsIn the volumes whose content the root of a mount is, or lies in
+ * @returns `undefined` where the kernel (before 6.12) or our privileges cannot tell
+ */
+export function findForeignMounts(
+  wanted: ReadonlySet<Incarnation>,
+  incarnationsIn: (root: string) => readonly Incarnation[],
+): readonly ForeignMount[] | undefined {
+  const found: ForeignMount[] = [];
+  try {
+    for (const namespaceId of otherNamespaces()) {
+      for (const mountId of mountsOf(namespaceId)) {
+        const root = rootOf(mountId, namespaceId);
+        for (const uuid of root === undefined ? [] : incarnationsIn(root)) {
+          if (wanted.has(uuid)) found.push({ uuid, namespaceId, mountId });
+        }
+      }
+    }
+    return found;
+  } catch (error) {
+    if (isErrno(error, "ENOTTY", "ENOSYS", "EPERM", "EINVAL", "EACCES")) return undefined;
+    throw error;
+  }
+}
+
+/** In both directions from our own. */
+function* otherNamespaces(): Generator<bigint> {
+  for (const direction of ["previous", "next"] as const) {
+    let fd = openSync("/proc/thread-self/ns/mnt", "r");
+    try {
+      for (;;) {
+        const neighbour = neighbourOf(fd, direction);
+        if (neighbour === undefined) break;
+        closeSync(fd);
+        fd = neighbour.fd;
+        yield neighbour.id;
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function neighbourOf(fd: number, direction: "next" | "previous"): ReturnType<typeof neighbourNamespace> | undefined {
+  try {
+    return neighbourNamespace(fd, direction);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+/** A namespace that ended meanwhile has none. */
+function mountsOf(namespaceId: bigint): readonly bigint[] {
+  try {
+    return listmount(namespaceId);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}
+
+function rootOf(mountId: bigint, namespaceId: bigint): string | undefined {
+  try {
+    return mountRootOf(mountId, namespaceId);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}

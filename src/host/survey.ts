@@ -1,0 +1,99 @@
+/**
+ * Everything that lies on a disk, read without a checkpoint: for `rebuild`, for `doctor`, and for telling a first start
+ * from a lost checkpoint. All of it is the daemon's own, behind mode 0700; no container can write here.
+ */
+import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { DirectoryIdentity } from "../domain/records.ts";
+import type { Incarnation } from "../domain/units.ts";
+import { examineContent, isIncarnation } from "./incarnation.ts";
+
+export interface SurveyedVolume {
+  readonly uuid: Incarnation;
+  readonly place: "volumes" | "trash";
+  /** Absent where there is none, or it cannot be read. */
+  readonly label?: Buffer;
+  /** Absent where there is no content directory. */
+  readonly directory?: DirectoryIdentity;
+  readonly empty: boolean;
+}
+
+export interface Survey {
+  /** The disk's own label. */
+  readonly node?: Buffer;
+  /** Spares are among them: empty and without a label. */
+  readonly volumes: readonly SurveyedVolume[];
+}
+
+/** A label is a few hundred bytes; anything larger is none. */
+const LABEL_BYTES_MAX = 1024 * 1024;
+
+export function surveyDisk(root: string): Survey {
+  const node = readLabel(join(root, "label"));
+  return {
+    ...(node === undefined ? {} : { node }),
+    volumes: [...surveyPlace(root, "volumes"), ...surveyPlace(root, "trash")],
+  };
+}
+
+/** Whether anything here ever belonged to a checkpoint. A work root without any of it is a new one. */
+export function hasHistory(root: string): boolean {
+  if (existsSync(join(root, "label"))) return true;
+  if (incarnationsIn(join(root, "trash")).length > 0) return true;
+  const volumes = join(root, "volumes");
+  return incarnationsIn(volumes).some((uuid) => existsSync(join(volumes, uuid, "label")));
+}
+
+function surveyPlace(root: string, place: SurveyedVolume["place"]): SurveyedVolume[] {
+  const folder = join(root, place);
+  const uuids = incarnationsIn(folder);
+  if (uuids.length === 0) return [];
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return uuids.map((uuid) => {
+      const label = readLabel(join(folder, uuid, "label"));
+      const finding = examineContent(fd, uuid);
+      return {
+        uuid,
+        place,
+        ...(label === undefined ? {} : { label }),
+        ...(finding.state === "present" ? { directory: finding.directory } : {}),
+        empty: isEmpty(join(folder, uuid, "content")),
+      };
+    });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function incarnationsIn(folder: string): Incarnation[] {
+  try {
+    return readdirSync(folder).filter(isIncarnation);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+function readLabel(path: string): Buffer | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFile() && stat.size <= LABEL_BYTES_MAX ? readFileSync(fd) : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isEmpty(directory: string): boolean {
+  try {
+    return readdirSync(directory).length === 0;
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Volumes as symlinks, for running without root: the place in the sandbox is a symlink to the volume's content. It
+ * shows the volume only to processes that see the host's paths, cannot be read-only, and is never busy.
+ */
+import { HoldfastError } from "../domain/error.ts";
+import type { Mounted, MountedAt, Mounter, MountFinding, MountRequest } from "../ports/mounter.ts";
+import { clear, clearPlace, isDirectory, isOwnLink, isSymlink, linkTarget } from "./leftovers.ts";
+import { type MountMethods, mounterOf } from "./mount-methods.ts";
+import { giveToOwner } from "./owner.ts";
+import { refusing } from "./refusal.ts";
+import { AT, isErrno, statx, symlinkat, unlinkat } from "./syscalls.ts";
+import { examineChild, openContent, openSandbox, openSandboxIfPresent, sameDirectory } from "./walk.ts";
+
+export const SYMLINK_METHODS: MountMethods = {
+  attach: attachSymlink,
+  detach: detachSymlink,
+  inspect: inspectSymlink,
+  clear,
+};
+
+/** Works in the calling thread: every method has done its work when it returns its promise. */
+export function createSymlinkMounter(): Mounter {
+  return mounterOf("symlink", SYMLINK_METHODS);
+}
+
+function attachSymlink(request: MountRequest): Mounted {
+  const action = `Cannot attach volume ${request.uuid} at ${request.sandbox}/${request.containerPath}`;
+  if (request.mode === "RO") {
+    throw new HoldfastError(
+      "unsupported",
+      `${action} read-only: a symlink cannot enforce it, run as root for bind mounts`,
+    );
+  }
+  return refusing(action, (keep) => {
+    const sandbox = keep(openSandbox(request.sandbox));
+    const content = keep(openContent(request.diskRoot, request.uuid, request.directory));
+    if (!giveToOwner(content, sandbox, request.owner) && request.owner !== "sandbox") {
+      throw new HoldfastError("unsupported", `${action}: giving it to another owner takes root`);
+    }
+    makeLink(sandbox, request, action);
+    if (!leadsToVolume(sandbox, request)) {
+      if (isOwnLink(sandbox, request)) unlinkat(sandbox, request.containerPath, 0);
+      throw new HoldfastError("conflict", `${action}: the symlink was replaced meanwhile`);
+    }
+    return { mount: { backend: "symlink" }, madeMountpoint: true };
+  });
+}
+
+function makeLink(sandboxFd: number, request: MountRequest, action: string): void {
+  try {
+    symlinkat(linkTarget(request), sandboxFd, request.containerPath);
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw error;
+    throw new HoldfastError("conflict", `${action}: something is in its place already`, { cause: error });
+  }
+}
+
+/** Whether our link is there and the path that it says is the volume's. */
+function leadsToVolume(sandboxFd: number, mounted: MountRequest | MountedAt): boolean {
+  if (!isOwnLink(sandboxFd, mounted)) return false;
+  try {
+    return sameDirectory(mounted.directory, statx(AT.FDCWD, linkTarget(mounted), AT.SYMLINK_NOFOLLOW));
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+function detachSymlink(mounted: MountedAt): void {
+  const action = `Cannot detach volume ${mounted.uuid} from ${mounted.sandbox}/${mounted.containerPath}`;
+  refusing(action, (keep) => {
+    const sandbox = openSandboxIfPresent(mounted.sandbox);
+    if (sandbox === undefined) return;
+    const finding = inspectIn(keep(sandbox), mounted);
+    if (finding.state === "foreign" && !isOwnLink(sandbox, mounted)) {
+      throw new HoldfastError("conflict", `${action}: ${finding.reason}`);
+    }
+    clearPlace(sandbox, mounted);
+  });
+}
+
+function inspectSymlink(mounted: MountedAt): MountFinding {
+  return refusing(`Cannot inspect ${mounted.sandbox}/${mounted.containerPath}`, (keep) => {
+    const sandbox = openSandboxIfPresent(mounted.sandbox);
+    return sandbox === undefined ? { state: "sandbox_gone" } : inspectIn(keep(sandbox), mounted);
+  });
+}
+
+function inspectIn(sandboxFd: number, mounted: MountedAt): MountFinding {
+  const seen = examineChild(sandboxFd, mounted.containerPath);
+  if (seen === undefined) return { state: "missing" };
+  if (seen.mountRoot) return { state: "foreign", reason: "something is mounted there, which takes root to undo" };
+  if (isSymlink(seen)) {
+    if (leadsToVolume(sandboxFd, mounted)) return { state: "exact", mount: { backend: "symlink" } };
+    return { state: "foreign", reason: "the symlink does not lead to the volume" };
+  }
+  return { state: "foreign", reason: isDirectory(seen) ? "a directory is in its place" : "a file is in its place" };
+}

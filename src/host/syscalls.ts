@@ -1,0 +1,532 @@
+/**
+ * System calls that Node does not offer, by koffi, synchronous. What a sandbox or a volume holds is reached by
+ * descriptor and one path component, so every call takes a directory descriptor.
+ *
+ * Every descriptor is opened close-on-exec, an interrupted call is repeated, and a failed one throws a
+ * `SystemCallError`. Numbers are used only where x64 and arm64 agree (424 and above), libc's symbols otherwise.
+ * A path is a string, or a buffer where it need not be UTF-8; one with a NUL is refused with `EINVAL`.
+ * Descriptors are closed with `closeSync` of node:fs, in workers with `trackUnmanagedFds: false`.
+ */
+import { constants as fsConstants } from "node:fs";
+import { constants as osConstants } from "node:os";
+import koffi from "koffi";
+
+export class SystemCallError extends Error {
+  /** The call's name: `openat2`. */
+  readonly call: string;
+  /** The error's symbol: `ENOENT`. */
+  readonly errno: string;
+  /** The error's number, positive. */
+  readonly number: number;
+
+  constructor(call: string, number: number, subject: string) {
+    const errno = ERRNO_NAMES.get(number) ?? `E${number}`;
+    super(subject === "" ? `Cannot ${call}: ${errno}` : `Cannot ${call} "${subject}": ${errno}`);
+    this.name = "SystemCallError";
+    this.call = call;
+    this.errno = errno;
+    this.number = number;
+  }
+}
+
+/** A path as bytes or as text. */
+export type PathBytes = string | Buffer;
+
+export const AT = {
+  FDCWD: -100,
+  SYMLINK_NOFOLLOW: 0x100,
+  REMOVEDIR: 0x200,
+  NO_AUTOMOUNT: 0x800,
+  EMPTY_PATH: 0x1000,
+} as const;
+
+/** Flags of an open file; those that differ by architecture come from Node. `CLOEXEC` is always added. */
+export const O = {
+  RDONLY: fsConstants.O_RDONLY,
+  WRONLY: fsConstants.O_WRONLY,
+  RDWR: fsConstants.O_RDWR,
+  CREAT: fsConstants.O_CREAT,
+  EXCL: fsConstants.O_EXCL,
+  NONBLOCK: fsConstants.O_NONBLOCK,
+  DIRECTORY: fsConstants.O_DIRECTORY,
+  NOFOLLOW: fsConstants.O_NOFOLLOW,
+  CLOEXEC: 0x80000,
+  PATH: 0x200000,
+} as const;
+
+export const RESOLVE = {
+  NO_XDEV: 0x01,
+  NO_MAGICLINKS: 0x02,
+  NO_SYMLINKS: 0x04,
+  BENEATH: 0x08,
+  IN_ROOT: 0x10,
+} as const;
+
+export const MOUNT_ATTR = { RDONLY: 0x1, NOSUID: 0x2, NODEV: 0x4, NOEXEC: 0x8 } as const;
+
+export const MS = {
+  BIND: 0x1000,
+  REC: 0x4000,
+  UNBINDABLE: 0x20000,
+  PRIVATE: 0x40000,
+  SLAVE: 0x80000,
+  SHARED: 0x100000,
+} as const;
+
+export const UMOUNT = { DETACH: 0x2, NOFOLLOW: 0x8 } as const;
+export const OPEN_TREE = { CLONE: 0x1 } as const;
+export const MOVE_MOUNT = { F_EMPTY_PATH: 0x4, T_EMPTY_PATH: 0x40 } as const;
+export const RENAME = { NOREPLACE: 0x1, EXCHANGE: 0x2 } as const;
+export const LOCK = { SH: 1, EX: 2, NB: 4, UN: 8 } as const;
+/** What `chattr` sets; while one of these is set a file cannot be removed. */
+export const INODE = { IMMUTABLE: 0x10, APPEND: 0x20 } as const;
+export const CLONE = { FS: 0x200, NEWNS: 0x20000 } as const;
+
+export interface Stat {
+  /** Type and permissions, as in `fs.Stats`. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly nlink: number;
+  /** Bytes. */
+  readonly size: bigint;
+  readonly ino: bigint;
+  readonly devMajor: number;
+  readonly devMinor: number;
+  /** Birth time in nanoseconds since the epoch; 0n where the file system keeps none. */
+  readonly birthNs: bigint;
+  readonly mountId: bigint;
+  /** Whether `mountId` is never used again and `statmount` knows it; otherwise it is the one of mountinfo. */
+  readonly mountIdUnique: boolean;
+  /** Whether this is the root of a mount. */
+  readonly mountRoot: boolean;
+}
+
+/** A name in a directory, as bytes: it need not be UTF-8. */
+export interface DirectoryEntry {
+  readonly name: Buffer;
+  /** `undefined` where the file system does not say. */
+  readonly isDirectory: boolean | undefined;
+}
+
+export interface MountStatus {
+  /** The unique id of the mount that this one is mounted on. */
+  readonly parentId: bigint;
+  /** `MOUNT_ATTR` flags in force. */
+  readonly attributes: number;
+  /** One of `MS.SHARED`, `MS.SLAVE`, `MS.PRIVATE`, `MS.UNBINDABLE`, or shared and slave together. */
+  readonly propagation: number;
+}
+
+export interface PeerCredentials {
+  /** 0 where the peer lives in a pid namespace that ours does not see. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const NUL = Buffer.alloc(1);
+const DOT = 0x2e;
+
+const STATX = {
+  BTIME: 0x800,
+  MNT_ID_UNIQUE: 0x4000,
+  /** Basic fields, birth time and a mount id. */
+  WANTED: 0x7ff | 0x800 | 0x1000,
+  ATTR_MOUNT_ROOT: 0x2000,
+} as const;
+
+/** What `statmount` is asked for; strings lie behind its fixed part. */
+const STATMOUNT = { MNT_BASIC: 0x2n, MNT_ROOT: 0x8n, MNT_POINT: 0x10n, STRINGS_AT: 512 } as const;
+
+/** Asks a mount namespace for the one behind or before it, since Linux 6.12. */
+const NS_MNT = { GET_NEXT: 0x8010b70b, GET_PREV: 0x8010b70c } as const;
+/** Where `listmount` begins. */
+const LSMT_ROOT = 0xffff_ffff_ffff_ffffn;
+const MOUNTS_AT_ONCE = 512;
+
+/** `getdents64`: where a record has its length, its type, and its name. */
+const DIRENT = { LENGTH: 16, TYPE: 18, NAME: 19, DT_UNKNOWN: 0, DT_DIR: 4 } as const;
+
+/** `ioctl` requests on 64 bits, and what a file may carry. */
+const FS_IOC = { GETFLAGS: 0x8008_6601, SETFLAGS: 0x4008_6602 } as const;
+
+const IOPRIO = { WHO_PROCESS: 1, CLASS_BEST_EFFORT: 2, CLASS_SHIFT: 13, LEVEL_LOWEST: 7 } as const;
+
+const SOCKET = { SOL_SOCKET: 1, SO_PEERCRED: 17, NOBODY: 0xffff_ffff } as const;
+
+const ERRNO_NAMES = errnoNames();
+const EINTR = osConstants.errno.EINTR;
+const EINVAL = osConstants.errno.EINVAL;
+
+const NUMBERS = {
+  open_tree: 428,
+  move_mount: 429,
+  openat2: 437,
+  mount_setattr: 442,
+  statmount: 457,
+  listmount: 458,
+} as const;
+/** The one old call that libc does not have. */
+const IOPRIO_SET = process.arch === "arm64" ? 30 : 251;
+
+const libc = koffi.load(null);
+const callOpenat2 = libc.func("syscall", "long", ["long", "int", "const char *", "void *", "size_t"]);
+const callOpenTree = libc.func("syscall", "long", ["long", "int", "const char *", "uint32_t"]);
+const callMountSetattr = libc.func("syscall", "long", ["long", "int", "const char *", "uint32_t", "void *", "size_t"]);
+const callMoveMount = libc.func("syscall", "long", ["long", "int", "const char *", "int", "const char *", "uint32_t"]);
+const callStatmount = libc.func("syscall", "long", ["long", "void *", "void *", "size_t", "uint32_t"]);
+const callListmount = libc.func("syscall", "long", ["long", "void *", "void *", "size_t", "uint32_t"]);
+const callIoctl = libc.func("ioctl", "int", ["int", "unsigned long", "void *"]);
+const callMkdirat = libc.func("mkdirat", "int", ["int", "const char *", "uint32_t"]);
+const callUnlinkat = libc.func("unlinkat", "int", ["int", "const char *", "int"]);
+const callRenameat2 = libc.func("renameat2", "int", ["int", "const char *", "int", "const char *", "uint32_t"]);
+const callSymlinkat = libc.func("symlinkat", "int", ["const char *", "int", "const char *"]);
+const callReadlinkat = libc.func("readlinkat", "long", ["int", "const char *", "void *", "size_t"]);
+const callFchownat = libc.func("fchownat", "int", ["int", "const char *", "uint32_t", "uint32_t", "int"]);
+const callStatx = libc.func("statx", "int", ["int", "const char *", "int", "uint32_t", "void *"]);
+const callMount = libc.func("mount", "int", [
+  "const char *",
+  "const char *",
+  "const char *",
+  "unsigned long",
+  "const char *",
+]);
+const callUmount2 = libc.func("umount2", "int", ["const char *", "int"]);
+const callUnshare = libc.func("unshare", "int", ["int"]);
+const callFlock = libc.func("flock", "int", ["int", "int"]);
+const callGetsockopt = libc.func("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
+const callFstatfs = libc.func("fstatfs", "int", ["int", "void *"]);
+const callGetdents64 = libc.func("getdents64", "long", ["int", "void *", "size_t"]);
+const callIoprioSet = libc.func("syscall", "long", ["long", "int", "int", "int"]);
+const callGeteuid = libc.func("geteuid", "uint32_t", []);
+
+// One set of buffers a thread: the calls are synchronous, and each copies out what it returns.
+const openHow = new Uint32Array(6);
+const mountAttr = new Uint32Array(8);
+const statxBuffer = Buffer.alloc(256);
+const linkBuffer = Buffer.alloc(4096);
+const statfsBuffer = Buffer.alloc(256);
+const statmountRequest = Buffer.alloc(32);
+const listmountIds = Buffer.alloc(MOUNTS_AT_ONCE * 8);
+const namespaceInfo = Buffer.alloc(16);
+const statmountBuffer = Buffer.alloc(16 * 1024);
+const direntBuffer = Buffer.alloc(32 * 1024);
+const inodeFlags = new Uint32Array(2);
+const credentials = new Uint32Array(3);
+const credentialsLength = new Uint32Array(1);
+
+/** Opens below a directory, scoped by the kernel (`RESOLVE`). Returns the descriptor. */
+export function openat2(
+  dirFd: number,
+  path: PathBytes,
+  how: { readonly flags: number; readonly mode?: number; readonly resolve?: number },
+): number {
+  const name = cPath("openat2", path);
+  openHow[0] = how.flags | O.CLOEXEC;
+  openHow[2] = how.mode ?? 0;
+  openHow[4] = how.resolve ?? 0;
+  return run("openat2", path, () => callOpenat2(NUMBERS.openat2, dirFd, name, openHow, openHow.byteLength));
+}
+
+export function mkdirat(dirFd: number, path: PathBytes, mode: number): void {
+  const name = cPath("mkdirat", path);
+  run("mkdirat", path, () => callMkdirat(dirFd, name, mode));
+}
+
+/** Removes a name; with `AT.REMOVEDIR` an empty directory. */
+export function unlinkat(dirFd: number, path: PathBytes, flags: number): void {
+  const name = cPath("unlinkat", path);
+  run("unlinkat", path, () => callUnlinkat(dirFd, name, flags));
+}
+
+/** Renames; `RENAME.NOREPLACE` refuses with `EEXIST` instead of replacing. */
+export function renameat2(
+  oldDirFd: number,
+  oldPath: PathBytes,
+  newDirFd: number,
+  newPath: PathBytes,
+  flags: number,
+): void {
+  const from = cPath("renameat2", oldPath);
+  const to = cPath("renameat2", newPath);
+  run("renameat2", oldPath, () => callRenameat2(oldDirFd, from, newDirFd, to, flags));
+}
+
+/** Makes a symlink at `path` that says `target`. */
+export function symlinkat(target: PathBytes, dirFd: number, path: PathBytes): void {
+  const text = cPath("symlinkat", target);
+  const name = cPath("symlinkat", path);
+  run("symlinkat", path, () => callSymlinkat(text, dirFd, name));
+}
+
+/** What a symlink says; an empty path reads the symlink that `dirFd` was opened on. */
+export function readlinkat(dirFd: number, path: PathBytes): string {
+  const name = cPath("readlinkat", path);
+  const length = run("readlinkat", path, () => callReadlinkat(dirFd, name, linkBuffer, linkBuffer.length));
+  return linkBuffer.toString("utf8", 0, length);
+}
+
+/** Changes the owner; with `AT.EMPTY_PATH` and an empty path, of the descriptor itself. */
+export function fchownat(dirFd: number, path: PathBytes, uid: number, gid: number, flags: number): void {
+  const name = cPath("fchownat", path);
+  run("fchownat", path, () => callFchownat(dirFd, name, uid, gid, flags));
+}
+
+/** Examines a name below a directory; with `AT.EMPTY_PATH` and an empty path, the descriptor itself. */
+export function statx(dirFd: number, path: PathBytes, flags: number): Stat {
+  const name = cPath("statx", path);
+  run("statx", path, () => callStatx(dirFd, name, flags, statxMask(), statxBuffer));
+  const mask = statxBuffer.readUInt32LE(0);
+  const birthNs = statxBuffer.readBigInt64LE(80) * 1_000_000_000n + BigInt(statxBuffer.readUInt32LE(88));
+  return {
+    mode: statxBuffer.readUInt16LE(28),
+    uid: statxBuffer.readUInt32LE(20),
+    gid: statxBuffer.readUInt32LE(24),
+    nlink: statxBuffer.readUInt32LE(16),
+    size: statxBuffer.readBigUInt64LE(40),
+    ino: statxBuffer.readBigUInt64LE(32),
+    devMajor: statxBuffer.readUInt32LE(136),
+    devMinor: statxBuffer.readUInt32LE(140),
+    birthNs: (mask & STATX.BTIME) === 0 ? 0n : birthNs,
+    mountId: statxBuffer.readBigUInt64LE(144),
+    mountIdUnique: (mask & STATX.MNT_ID_UNIQUE) !== 0,
+    mountRoot: (statxBuffer.readUInt32LE(8) & STATX.ATTR_MOUNT_ROOT) !== 0,
+  };
+}
+
+let mask: number | undefined;
+
+/** Unique mount ids are asked for only where `statmount` understands them: then the two never mix. */
+function statxMask(): number {
+  if (mask === undefined) {
+    mask = STATX.WANTED | STATX.MNT_ID_UNIQUE;
+    const { mountId, mountIdUnique } = statx(AT.FDCWD, "/", 0);
+    if (!mountIdUnique || statmount(mountId) === undefined) mask = STATX.WANTED;
+  }
+  return mask;
+}
+
+/** Opens a mount, or with `OPEN_TREE.CLONE` a detached copy of it; `AT.EMPTY_PATH` for the descriptor itself. */
+export function openTree(dirFd: number, path: PathBytes, flags: number): number {
+  const name = cPath("open_tree", path);
+  return run("open_tree", path, () => callOpenTree(NUMBERS.open_tree, dirFd, name, flags | O.CLOEXEC));
+}
+
+/** Changes flags (`MOUNT_ATTR`) and propagation (one of `MS`) of a mount. */
+export function mountSetattr(
+  dirFd: number,
+  path: PathBytes,
+  flags: number,
+  attributes: { readonly attrSet: number; readonly attrClear?: number; readonly propagation?: number },
+): void {
+  const name = cPath("mount_setattr", path);
+  mountAttr[0] = attributes.attrSet;
+  mountAttr[2] = attributes.attrClear ?? 0;
+  mountAttr[4] = attributes.propagation ?? 0;
+  run("mount_setattr", path, () =>
+    callMountSetattr(NUMBERS.mount_setattr, dirFd, name, flags, mountAttr, mountAttr.byteLength),
+  );
+}
+
+/** Attaches a detached mount, or moves one. */
+export function moveMount(fromFd: number, fromPath: PathBytes, toFd: number, toPath: PathBytes, flags: number): void {
+  const from = cPath("move_mount", fromPath);
+  const to = cPath("move_mount", toPath);
+  run("move_mount", toPath, () => callMoveMount(NUMBERS.move_mount, fromFd, from, toFd, to, flags));
+}
+
+/** Mounts in the old way. `flags` are `MS`; absent strings are passed as null. */
+export function mount(
+  source: PathBytes | null,
+  target: PathBytes,
+  type: string | null,
+  flags: number,
+  data: string | null = null,
+): void {
+  const from = source === null ? null : cPath("mount", source);
+  const to = cPath("mount", target);
+  run("mount", target, () => callMount(from, to, type, flags, data));
+}
+
+/** Unmounts what is on top at a path. `flags` are `UMOUNT`. */
+export function umount2(path: PathBytes, flags: number): void {
+  const name = cPath("umount2", path);
+  run("umount2", path, () => callUmount2(name, flags));
+}
+
+/** Gives the calling thread its own copy of what `flags` (`CLONE`) name. */
+export function unshare(flags: number): void {
+  run("unshare", "", () => callUnshare(flags));
+}
+
+/** Locks an open file; throws `EAGAIN` when another holds it and `LOCK.NB` is given, otherwise blocks. */
+export function flock(fd: number, operation: number): void {
+  run("flock", "", () => callFlock(fd, operation));
+}
+
+/** Who connected a unix socket; `undefined` for a socket that has no such peer (TCP). */
+export function peerCredentials(fd: number): PeerCredentials | undefined {
+  const { SOL_SOCKET, SO_PEERCRED, NOBODY } = SOCKET;
+  credentialsLength[0] = credentials.byteLength;
+  run("getsockopt", "", () => callGetsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, credentialsLength));
+  const [pid = 0, uid = NOBODY, gid = NOBODY] = credentials;
+  // On a TCP socket the call succeeds, with this answer.
+  return pid === 0 && uid === NOBODY ? undefined : { pid, uid, gid };
+}
+
+/** The magic number of the file system that an open file is on: 0xef53 for ext4. */
+export function fileSystemType(fd: number): number {
+  run("fstatfs", "", () => callFstatfs(fd, statfsBuffer));
+  return statfsBuffer.readUInt32LE(0);
+}
+
+/**
+ * What the kernel says about a mount by its unique id; `undefined` where the kernel (before 6.8) or a seccomp filter
+ * does not let us ask.
+ * @throws `ENOENT` no such mount in our namespace
+ */
+export function statmount(uniqueId: bigint): MountStatus | undefined {
+  if (!askStatmount(uniqueId, STATMOUNT.MNT_BASIC)) return undefined;
+  return {
+    parentId: statmountBuffer.readBigUInt64LE(48),
+    attributes: statmountBuffer.readUInt32LE(64),
+    propagation: statmountBuffer.readUInt32LE(72),
+  };
+}
+
+/** Where a mount is, as the caller's root sees it; not escaped. Otherwise as `statmount`. */
+export function mountPointOf(uniqueId: bigint): string | undefined {
+  if (!askStatmount(uniqueId, STATMOUNT.MNT_POINT)) return undefined;
+  const start = STATMOUNT.STRINGS_AT + statmountBuffer.readUInt32LE(108);
+  return statmountBuffer.toString("utf8", start, statmountBuffer.indexOf(0, start));
+}
+
+/** Which directory of its file system a mount of this or another namespace shows; not escaped. As `statmount`. */
+export function mountRootOf(uniqueId: bigint, namespaceId: bigint): string | undefined {
+  if (!askStatmount(uniqueId, STATMOUNT.MNT_ROOT, namespaceId)) return undefined;
+  const start = STATMOUNT.STRINGS_AT + statmountBuffer.readUInt32LE(104);
+  return statmountBuffer.toString("utf8", start, statmountBuffer.indexOf(0, start));
+}
+
+function askStatmount(uniqueId: bigint, wanted: bigint, namespaceId = 0n): boolean {
+  fillMountRequest(uniqueId, wanted, namespaceId);
+  try {
+    run("statmount", "", () =>
+      callStatmount(NUMBERS.statmount, statmountRequest, statmountBuffer, statmountBuffer.length, 0),
+    );
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOSYS", "EPERM")) return false;
+    throw error;
+  }
+}
+
+/** The unique ids of all mounts of a namespace; throws `ENOSYS`, `EPERM` or `EINVAL` where the kernel cannot tell. */
+export function listmount(namespaceId: bigint): readonly bigint[] {
+  const ids: bigint[] = [];
+  for (let last = 0n; ; last = ids.at(-1) ?? 0n) {
+    fillMountRequest(LSMT_ROOT, last, namespaceId);
+    const count = run("listmount", "", () =>
+      callListmount(NUMBERS.listmount, statmountRequest, listmountIds, MOUNTS_AT_ONCE, 0),
+    );
+    for (let index = 0; index < count; index += 1) ids.push(listmountIds.readBigUInt64LE(index * 8));
+    if (count < MOUNTS_AT_ONCE) return ids;
+  }
+}
+
+function fillMountRequest(mountId: bigint, parameter: bigint, namespaceId: bigint): void {
+  // A kernel that knows no namespaces here knows the shorter request only.
+  statmountRequest.writeUInt32LE(namespaceId === 0n ? 24 : 32, 0);
+  statmountRequest.writeBigUInt64LE(mountId, 8);
+  statmountRequest.writeBigUInt64LE(parameter, 16);
+  statmountRequest.writeBigUInt64LE(namespaceId, 24);
+}
+
+/**
+ * Opens the mount namespace behind or before an open one, in the kernel's own order of all there are.
+ * @throws `ENOENT` there is none; `ENOTTY` the kernel (before 6.12) cannot tell
+ */
+export function neighbourNamespace(
+  namespaceFd: number,
+  direction: "next" | "previous",
+): { readonly fd: number; readonly id: bigint } {
+  namespaceInfo.fill(0);
+  const request = direction === "next" ? NS_MNT.GET_NEXT : NS_MNT.GET_PREV;
+  const fd = run("ioctl", "", () => callIoctl(namespaceFd, request, namespaceInfo));
+  return { fd, id: namespaceInfo.readBigUInt64LE(8) };
+}
+
+/** The next names of an open directory, about a thousand, without `.` and `..`; none when all were read. */
+export function getdents64(fd: number): readonly DirectoryEntry[] {
+  const entries: DirectoryEntry[] = [];
+  // Only "." and ".." may have been left of what was read.
+  while (entries.length === 0) {
+    const length = run("getdents64", "", () => callGetdents64(fd, direntBuffer, direntBuffer.length));
+    if (length === 0) break;
+    for (let at = 0; at < length; at += direntBuffer.readUInt16LE(at + DIRENT.LENGTH)) {
+      const name = direntBuffer.subarray(at + DIRENT.NAME, direntBuffer.indexOf(0, at + DIRENT.NAME));
+      if (isDotOrDots(name)) continue;
+      const type = direntBuffer[at + DIRENT.TYPE];
+      const isDirectory = type === DIRENT.DT_UNKNOWN ? undefined : type === DIRENT.DT_DIR;
+      entries.push({ name: Buffer.from(name), isDirectory });
+    }
+  }
+  return entries;
+}
+
+function isDotOrDots(name: Buffer): boolean {
+  return name.length <= 2 && name.every((byte) => byte === DOT);
+}
+
+/** The flags (`INODE` and others) of a file or directory that is open for reading. */
+export function getInodeFlags(fd: number): number {
+  run("ioctl", "", () => callIoctl(fd, FS_IOC.GETFLAGS, inodeFlags));
+  return inodeFlags[0] ?? 0;
+}
+
+export function setInodeFlags(fd: number, flags: number): void {
+  inodeFlags[0] = flags;
+  run("ioctl", "", () => callIoctl(fd, FS_IOC.SETFLAGS, inodeFlags));
+}
+
+/** Lets the disk serve the calling thread behind all others that want something of it. */
+export function lowerIoPriority(): void {
+  // Not the idle class: on a busy disk it may never be served, when room is needed most.
+  const priority = (IOPRIO.CLASS_BEST_EFFORT << IOPRIO.CLASS_SHIFT) | IOPRIO.LEVEL_LOWEST;
+  run("ioprio_set", "", () => callIoprioSet(IOPRIO_SET, IOPRIO.WHO_PROCESS, 0, priority));
+}
+
+export function geteuid(): number {
+  return callGeteuid();
+}
+
+/** Whether something thrown is a failed system call with one of these errors. */
+export function isErrno(error: unknown, ...names: readonly string[]): error is SystemCallError {
+  return error instanceof SystemCallError && names.includes(error.errno);
+}
+
+function run(call: string, subject: PathBytes, invoke: () => number): number {
+  for (;;) {
+    const result = invoke();
+    if (result !== -1) return result;
+    const number = koffi.errno();
+    if (number !== EINTR) throw new SystemCallError(call, number, subject.toString());
+  }
+}
+
+/** Ends a buffer with the NUL that C wants; koffi does it for strings. */
+function cPath(call: string, path: PathBytes): PathBytes {
+  // C would stop at the first NUL and act on another path.
+  if (path.includes("\0")) throw new SystemCallError(call, EINVAL, path.toString());
+  return typeof path === "string" ? path : Buffer.concat([path, NUL]);
+}
+
+/** Where two names share a number, the first in alphabetical order, as in libuv. */
+function errnoNames(): ReadonlyMap<number, string> {
+  const names = new Map<number, string>();
+  for (const [name, number] of Object.entries(osConstants.errno).sort()) {
+    if (!names.has(number)) names.set(number, name);
+  }
+  return names;
+}

@@ -1,0 +1,211 @@
+/** What every disk keeps: the suite is run on the real one and on the fake. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Volume } from "../../src/domain/records.ts";
+import type { Incarnation, Role, VolumeId } from "../../src/domain/units.ts";
+import type { Disk, Spare } from "../../src/ports/disk.ts";
+import { volumeOn } from "../support/sample-volume.ts";
+
+/** A disk and what happens to it behind its back. */
+export interface DiskWorld {
+  readonly disk: Disk;
+  /** The daemon is killed and starts again: the disk as it is then. */
+  restart(): Promise<Disk>;
+  /** A container writes a file. */
+  fill(uuid: Incarnation): void;
+  /** How many files a container wrote. */
+  files(uuid: Incarnation): number;
+  /** The directory vanishes. */
+  lose(uuid: Incarnation): void;
+  /** Another directory is in its place. */
+  swap(uuid: Incarnation): void;
+  /** The id in the label, `undefined` without one. */
+  labelledId(uuid: Incarnation): string | undefined;
+  /** The incarnation that the symlink of this name points to. */
+  link(name: Pick<Volume, "role" | "id">): Incarnation | undefined;
+  dispose(): Promise<void>;
+}
+
+export function diskContract(name: string, make: () => Promise<DiskWorld>): void {
+  describe(`disk contract: ${name}`, () => {
+    let world: DiskWorld;
+    let disk: Disk;
+    beforeEach(async () => {
+      world = await make();
+      disk = world.disk;
+    });
+    afterEach(() => world.dispose());
+
+    async function create(rest: Partial<Volume> = {}): Promise<Volume> {
+      const volume = volumeOn(await takeOne(disk), rest);
+      disk.writeLabel(volume);
+      return volume;
+    }
+
+    test("drop refuses a volume whose directory is missing", async () => {
+      const volume = await create();
+      world.lose(volume.uuid);
+      await expect(disk.drop(volume)).rejects.toMatchObject({ code: "damaged" });
+    });
+
+    test("drop refuses another directory in the volume's place, and leaves it", async () => {
+      const volume = await create();
+      world.swap(volume.uuid);
+      await expect(disk.drop(volume)).rejects.toMatchObject({ code: "damaged" });
+      expect(disk.examine(volume.uuid).state).toBe("present");
+      expect(disk.examineTrash(volume.uuid).state).toBe("missing");
+    });
+
+    test("restore refuses a volume that is in neither place", async () => {
+      const volume = await create();
+      world.lose(volume.uuid);
+      await expect(disk.restore(volume)).rejects.toMatchObject({ code: "damaged" });
+    });
+
+    test("writeLabel refuses a volume whose directory is missing", async () => {
+      const volume = await create();
+      world.lose(volume.uuid);
+      expect(() => disk.writeLabel(volume)).toThrow(expect.objectContaining({ code: "damaged" }));
+    });
+
+    test("take hands out distinct empty directories, however many", async () => {
+      const spares = await disk.take(300);
+      expect(new Set(spares.map(({ uuid }) => uuid)).size).toBe(300);
+      for (const { uuid, directory } of spares) expect(disk.examine(uuid)).toEqual({ state: "present", directory });
+    });
+
+    test("take serves many callers at once without giving one directory twice", async () => {
+      const taken = await Promise.all(Array.from({ length: 50 }, (_, index) => disk.take(1 + (index % 7))));
+      const uuids = taken.flat().map(({ uuid }) => uuid);
+      expect(new Set(uuids).size).toBe(uuids.length);
+      expect(taken.map(({ length }) => length)).toEqual(Array.from({ length: 50 }, (_, index) => 1 + (index % 7)));
+    });
+
+    test("giveBack makes a spare of it again", async () => {
+      const spare = await takeOne(disk);
+      disk.giveBack([spare]);
+      expect((await disk.list()).volumes).not.toContain(spare.uuid);
+    });
+
+    test("a spare that had a label is not handed out again after giveBack", async () => {
+      const spare = await takeOne(disk);
+      disk.writeLabel(volumeOn(spare));
+      disk.giveBack([spare]);
+      expect((await disk.take(200)).map(({ uuid }) => uuid)).not.toContain(spare.uuid);
+    });
+
+    test("list names volumes and trash, and no spares", async () => {
+      const live = await create();
+      const dropped = await create({ id: "old" as VolumeId });
+      await disk.drop(dropped);
+      await disk.take(3);
+      expect(await disk.list()).toEqual({ volumes: [live.uuid], trash: [dropped.uuid] });
+    });
+
+    test("drop and restore carry identity, content and label along", async () => {
+      const volume = await create();
+      world.fill(volume.uuid);
+      await disk.drop(volume);
+      expect(disk.examine(volume.uuid)).toEqual({ state: "missing" });
+      expect(disk.examineTrash(volume.uuid)).toEqual({ state: "present", directory: volume.directory });
+      await disk.restore(volume);
+      expect(disk.examine(volume.uuid)).toEqual({ state: "present", directory: volume.directory });
+      expect(disk.examineTrash(volume.uuid)).toEqual({ state: "missing" });
+      expect([world.files(volume.uuid), world.labelledId(volume.uuid)]).toEqual([1, "db"]);
+    });
+
+    test("drop and restore may be repeated", async () => {
+      const volume = await create();
+      await disk.drop(volume);
+      await disk.drop(volume);
+      expect(disk.examineTrash(volume.uuid).state).toBe("present");
+      await disk.restore(volume);
+      await disk.restore(volume);
+      expect(disk.examine(volume.uuid).state).toBe("present");
+    });
+
+    test("the symlink follows the volume", async () => {
+      const volume = await create();
+      expect(world.link(volume)).toBe(volume.uuid);
+      await disk.drop(volume);
+      expect(world.link(volume)).toBeUndefined();
+      await disk.restore(volume);
+      expect(world.link(volume)).toBe(volume.uuid);
+    });
+
+    test("drop leaves the symlink of a younger incarnation", async () => {
+      const older = await create();
+      const younger = await create();
+      expect(world.link(younger)).toBe(younger.uuid);
+      await disk.drop(older);
+      expect(world.link(younger)).toBe(younger.uuid);
+    });
+
+    test("roles that look alike do not share symlinks", async () => {
+      const nested = await create({ role: "eng/front" as Role });
+      const other = await create({ role: "eng" as Role, id: "front" as VolumeId });
+      expect([world.link(nested), world.link(other)]).toEqual([nested.uuid, other.uuid]);
+    });
+
+    test("writeLabel shows the newest revision, also of a dropped volume", async () => {
+      const volume = await create();
+      disk.writeLabel({ ...volume, id: "second" as VolumeId, revision: 2 });
+      expect(world.labelledId(volume.uuid)).toBe("second");
+      await disk.drop(volume);
+      disk.writeLabel({ ...volume, id: "third" as VolumeId, phase: "retained", revision: 3 });
+      expect(world.labelledId(volume.uuid)).toBe("third");
+    });
+
+    test("syncLabels skips what is gone", async () => {
+      const volume = await create();
+      const lost = await create({ id: "lost" as VolumeId });
+      world.lose(lost.uuid);
+      await disk.syncLabels([lost.uuid, volume.uuid]);
+    });
+
+    test("a restart keeps volumes and hands unused spares out again", async () => {
+      const volume = await create();
+      const forgotten = await disk.take(2);
+      const restarted = await world.restart();
+      expect(await restarted.list()).toEqual({ volumes: [volume.uuid], trash: [] });
+      const taken = (await restarted.take(200)).map(({ uuid }) => uuid);
+      expect(taken).toEqual(expect.arrayContaining(forgotten.map(({ uuid }) => uuid)));
+      expect(taken).not.toContain(volume.uuid);
+    });
+
+    test("after a restart, a volume that lost its label is not taken for a spare once it was examined", async () => {
+      const unlabelled = await takeOne(disk);
+      const restarted = await world.restart();
+      expect(restarted.examine(unlabelled.uuid).state).toBe("present");
+      expect((await restarted.take(200)).map(({ uuid }) => uuid)).not.toContain(unlabelled.uuid);
+      expect((await restarted.list()).volumes).toEqual([unlabelled.uuid]);
+    });
+
+    test("after a restart, a directory with content is no spare even without a label", async () => {
+      const unlabelled = await takeOne(disk);
+      world.fill(unlabelled.uuid);
+      const restarted = await world.restart();
+      expect((await restarted.list()).volumes).toEqual([unlabelled.uuid]);
+    });
+
+    test("contentPath says where the content is in each phase", async () => {
+      const { uuid } = await create();
+      const paths = (["live", "destroying", "retained", "collecting"] as const).map((phase) =>
+        disk.contentPath({ uuid, phase }),
+      );
+      const [live, trash] = [`${disk.root}/volumes/${uuid}/content`, `${disk.root}/trash/${uuid}/content`];
+      expect(paths).toEqual([live, live, trash, trash]);
+    });
+
+    test("usage is of the file system, and sane", async () => {
+      const { totalBytes, freeBytes } = await disk.usage();
+      expect(totalBytes).toBeGreaterThan(0);
+      expect(freeBytes).toBeLessThanOrEqual(totalBytes);
+    });
+  });
+}
+
+async function takeOne(disk: Disk): Promise<Spare> {
+  const [spare] = await disk.take(1);
+  if (spare === undefined) throw new Error("No spare was handed out");
+  return spare;
+}

@@ -1,0 +1,51 @@
+import type { Incarnation } from "../../src/domain/units.ts";
+import type { HeldMount, Holders, HoldingProcess } from "../../src/ports/holders.ts";
+
+/** Holders that are as they were put. */
+export class MemoryHolders implements Holders {
+  /** Mounts that exist; `namespace: "host"` is the daemon's own. */
+  readonly held: HeldMount[] = [];
+  readonly holding: HoldingProcess[] = [];
+  /** While set, every scan fails with it, as when a namespace cannot be ruled out. */
+  failure: Error | undefined;
+
+  /** A bind of the volume that only another mount namespace has. */
+  holdElsewhere(uuid: Incarnation, pid = 4711): void {
+    this.held.push({ uuid, namespace: "4026539999", mountId: "9001", mountPoint: "/data", ...someone(pid) });
+  }
+
+  /** A process that sits in the volume. */
+  sitIn(uuid: Incarnation, pid = 4712): void {
+    this.holding.push({ uuid, ...someone(pid) });
+  }
+
+  /** Everybody lets go, of one volume or of all. */
+  letGo(uuid?: Incarnation): void {
+    for (const list of [this.held, this.holding]) {
+      const kept = uuid === undefined ? [] : list.filter((one) => one.uuid !== uuid);
+      list.splice(0, list.length, ...(kept as never[]));
+    }
+  }
+
+  async mounts(uuids: readonly Incarnation[], scope: "everywhere" | "elsewhere"): Promise<readonly HeldMount[]> {
+    this.#failIfTold();
+    return this.held.filter(
+      (mount) => uuids.includes(mount.uuid) && (scope === "everywhere" || mount.namespace !== "host"),
+    );
+  }
+
+  async processes(uuids: readonly Incarnation[]): Promise<readonly HoldingProcess[]> {
+    this.#failIfTold();
+    return this.holding.filter((process) => uuids.includes(process.uuid));
+  }
+
+  async close(): Promise<void> {}
+
+  #failIfTold(): void {
+    if (this.failure !== undefined) throw this.failure;
+  }
+}
+
+function someone(pid: number): Pick<HoldingProcess, "pid" | "command" | "cgroup"> {
+  return { pid, command: "sleep", cgroup: "/system.slice/other.service" };
+}
