@@ -1,0 +1,54 @@
+/** A value from a file that can be read again while the daemon runs; a broken file leaves the old value in force. */
+import type { Log } from "../ports/log.ts";
+
+export interface Reloader<T> {
+  readonly current: T;
+  /** Reads again, once more if it is asked while reading. Never rejects: a failure is logged, once a call. */
+  reload(): Promise<void>;
+}
+
+export interface ReloaderOptions<T> {
+  /** Names it in the log: "credentials". */
+  readonly what: string;
+  readonly initial: T;
+  readonly load: () => Promise<T>;
+  readonly log: Log;
+}
+
+export function createReloader<T>({ what, initial, load, log }: ReloaderOptions<T>): Reloader<T> {
+  let current = initial;
+  let running: Promise<void> | undefined;
+  let askedAgain = false;
+
+  async function attempt(): Promise<void> {
+    try {
+      current = await load();
+      log.info({}, `Loaded the changed ${what}`);
+    } catch (error) {
+      log.error({ error }, `Cannot load the changed ${what}, the old ones stay in force: ${messageOf(error)}`);
+    }
+  }
+
+  async function run(): Promise<void> {
+    do {
+      askedAgain = false;
+      await attempt();
+    } while (askedAgain);
+    running = undefined;
+  }
+
+  return {
+    get current() {
+      return current;
+    },
+    reload() {
+      askedAgain = running !== undefined;
+      running ??= run();
+      return running;
+    },
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

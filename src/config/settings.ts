@@ -1,0 +1,154 @@
+/**
+ * What the daemon is told: defaults, then the YAML file, then the flags, each checked on its own so that a message can
+ * name the place of the mistake. Behind `loadSettings` everything is typed and has its unit in its name.
+ */
+import { z } from "zod";
+import { HoldfastError } from "../domain/error.ts";
+import {
+  absolutePath,
+  duration,
+  filePath,
+  fraction,
+  hostName,
+  interval,
+  type ListenAddress,
+  listenAddress,
+  listOf,
+  oneOf,
+  resources,
+  socketPath,
+} from "./fields.ts";
+import { DAEMON_OPTIONS, type OptionName } from "./options.ts";
+import { readYamlFile } from "./yaml-file.ts";
+
+export interface Settings {
+  readonly workRoot: string;
+  readonly listen: ListenAddress;
+  readonly socket: string;
+  readonly sandboxRoots: readonly string[];
+  /** Mesos's text or JSON form, not parsed yet; `undefined` means the size of the work root's file system. */
+  readonly resources: string | undefined;
+  readonly credentialsFile: string | undefined;
+  readonly aclsFile: string | undefined;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  /** Host names in lower case that the Host header may have, besides the machine's own. */
+  readonly allowedHosts: readonly string[];
+  readonly gcDelayMs: number;
+  /** Between 0 and 1. */
+  readonly gcHeadroom: number;
+  readonly gcIntervalMs: number;
+  readonly gcMinAgeMs: number;
+  readonly mountBackend: "auto" | "bind" | "symlink";
+  readonly reconcileIntervalMs: number;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+const SCHEMA = z.strictObject({
+  workRoot: absolutePath,
+  listen: listenAddress,
+  socket: socketPath,
+  sandboxRoot: listOf(absolutePath, "a list of absolute paths").optional(),
+  resources: resources.optional(),
+  credentials: filePath.optional(),
+  acls: filePath.optional(),
+  tlsCert: filePath.optional(),
+  tlsKey: filePath.optional(),
+  allowedHosts: listOf(hostName, "a list of host names").optional(),
+  gcDelay: duration,
+  gcHeadroom: fraction,
+  gcInterval: interval,
+  gcMinAge: duration,
+  mountBackend: oneOf(["auto", "bind", "symlink"]),
+  reconcileInterval: interval,
+  logLevel: oneOf(["debug", "info", "warn", "error"]),
+} satisfies Record<OptionName, z.ZodType>);
+
+const LAYER = SCHEMA.partial();
+
+type Layer = Readonly<Record<string, unknown>>;
+
+/**
+ * The settings from a YAML file and the command line's flags, by the names of `DAEMON_OPTIONS`; flags win, and those
+ * that are `undefined` were not given. Paths must be absolute: `resolvePathFlags` goes first.
+ * @throws `invalid` naming the file or the flag, its value and what was expected
+ */
+export function loadSettings(sources: { readonly file?: string | undefined; readonly flags: Layer }): Settings {
+  const file = sources.file === undefined ? {} : readLayer(sources.file);
+  const flags = Object.fromEntries(Object.entries(sources.flags).filter(([, value]) => value !== undefined));
+  check(file, `the configuration ${sources.file}`, (name) => name);
+  check(flags, "the command line", flagOf);
+  return toSettings(SCHEMA.parse({ ...defaults(), ...file, ...flags }));
+}
+
+function readLayer(path: string): Layer {
+  const value = readYamlFile(path);
+  if (value === null) return {};
+  if (typeof value === "object" && !Array.isArray(value)) return value as Layer;
+  throw new HoldfastError("invalid", `Cannot use the configuration ${path}: expected settings such as workRoot: /data`);
+}
+
+function defaults(): Layer {
+  return Object.fromEntries(
+    DAEMON_OPTIONS.flatMap((option) => ("default" in option ? [[option.name, option.default]] : [])),
+  );
+}
+
+function toSettings(values: z.output<typeof SCHEMA>): Settings {
+  return {
+    workRoot: values.workRoot,
+    listen: values.listen,
+    socket: values.socket,
+    sandboxRoots: values.sandboxRoot ?? [],
+    resources: values.resources,
+    credentialsFile: values.credentials,
+    aclsFile: values.acls,
+    tls: tlsOf(values.tlsCert, values.tlsKey),
+    allowedHosts: values.allowedHosts ?? [],
+    gcDelayMs: values.gcDelay,
+    gcHeadroom: values.gcHeadroom,
+    gcIntervalMs: values.gcInterval,
+    gcMinAgeMs: values.gcMinAge,
+    mountBackend: values.mountBackend,
+    reconcileIntervalMs: values.reconcileInterval,
+    logLevel: values.logLevel,
+  };
+}
+
+function tlsOf(certFile: string | undefined, keyFile: string | undefined): Settings["tls"] {
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  const [given, missing] = certFile === undefined ? ["tlsKey", "tlsCert"] : ["tlsCert", "tlsKey"];
+  throw new HoldfastError("invalid", `Cannot use TLS: ${given} is given without ${missing}, expected both or neither`);
+}
+
+/** Refuses a layer with all its mistakes in one sentence; `label` is what its author calls a setting. */
+function check(layer: Layer, place: string, label: (name: string) => string): void {
+  const { error } = LAYER.safeParse(layer, { reportInput: true });
+  if (error === undefined) return;
+  const mistakes = error.issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys" ? issue.keys.map(unknownKey) : [wrongValue(issue, label)],
+  );
+  throw new HoldfastError("invalid", `Cannot use ${place}: ${mistakes.join("; ")}`);
+}
+
+function wrongValue(issue: z.core.$ZodIssue, label: (name: string) => string): string {
+  const [name, ...indices] = issue.path;
+  const place = label(String(name)) + indices.map((index) => `[${String(index)}]`).join("");
+  return `${place} is ${shown(issue.input)}, expected ${issue.message}`;
+}
+
+function unknownKey(key: string): string {
+  const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, "");
+  const meant = DAEMON_OPTIONS.find(({ name }) => plain(name) === plain(key));
+  const names = meant === undefined ? `one of ${DAEMON_OPTIONS.map(({ name }) => name).join(", ")}` : meant.name;
+  return `${shown(key)} is not a setting, expected ${names}`;
+}
+
+function flagOf(name: string): string {
+  return DAEMON_OPTIONS.find((option) => option.name === name)?.flag ?? name;
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
+}

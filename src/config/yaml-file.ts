@@ -1,0 +1,47 @@
+/** Reads a YAML file into plain values, refusing everything ambiguous. */
+import { readFileSync } from "node:fs";
+import { getSystemErrorMessage } from "node:util";
+import { LineCounter, parseDocument } from "yaml";
+import { HoldfastError } from "../domain/error.ts";
+
+/** Aliases that expand to more than this are an attack or an accident. */
+const ALIASES_MAX = 100;
+
+/**
+ * The value of a YAML 1.2 file, `null` when it is empty.
+ * @throws `invalid` when it cannot be read, is not UTF-8, breaks the syntax (with line and column), repeats a key or has
+ * unknown tags
+ */
+export function readYamlFile(path: string): unknown {
+  const text = readText(path);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const fault = document.errors[0] ?? document.warnings[0];
+  if (fault !== undefined) {
+    const { line, col } = lines.linePos(fault.pos[0]);
+    throw unreadable(path, `line ${line}, column ${col}: ${fault.message}`, fault);
+  }
+  try {
+    return document.toJS({ maxAliasCount: ALIASES_MAX });
+  } catch (error) {
+    throw unreadable(path, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    throw unreadable(path, reasonOf(error), error);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof TypeError) return "it is not UTF-8 text";
+  if (error instanceof Error && "errno" in error) return getSystemErrorMessage(Number(error.errno));
+  return String(error);
+}
+
+function unreadable(path: string, reason: string, cause: unknown): HoldfastError {
+  return new HoldfastError("invalid", `Cannot read the configuration ${path}: ${reason}`, { cause });
+}

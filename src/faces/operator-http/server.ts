@@ -1,0 +1,101 @@
+/**
+ * The operator's door: Mesos's endpoints for disk on one node, our `/v1` routes, and the metrics, over HTTP or HTTPS with
+ * Basic authentication.
+ *
+ * It refuses in this order: a Host or Origin that is not ours (421), missing or wrong credentials (401), everything while
+ * the engine is not ready (503), an unknown address or method (404, 405), a malformed body or another agent's id (400).
+ * What is left is the engine's to allow.
+ */
+import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { HoldfastError } from "../../domain/error.ts";
+import type { Actor } from "../../domain/operation.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { Authenticator } from "../../ports/authenticator.ts";
+import type { Log } from "../../ports/log.ts";
+import { readJson } from "../http/body.ts";
+import { hostGuard } from "../http/host.ts";
+import { listenError } from "../http/listen-error.ts";
+import { closeApp, createApp } from "../http/server.ts";
+import { addV1Routes } from "../http/v1.ts";
+import { addFormRoutes } from "./form-routes.ts";
+import { addMesosApi } from "./mesos-api.ts";
+import { addStateRoutes } from "./state-routes.ts";
+
+export interface OperatorHttpOptions {
+  readonly engine: Engine;
+  /** Asked for every request, so that credentials can be exchanged. */
+  readonly authenticator: () => Authenticator;
+  readonly metrics: { render(): Promise<string>; readonly contentType: string };
+  readonly listen: Address;
+  /** PEM. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+  /** Further names that a Host header may have. */
+  readonly allowedHosts: readonly string[];
+  readonly version: string;
+  readonly log: Log;
+}
+
+export interface Address {
+  readonly host: string;
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+}
+
+const ANONYMOUS: Actor = Object.freeze({ kind: "anonymous" });
+
+/** Starts to listen. @throws `unavailable` when it cannot */
+export async function startOperatorHttp(
+  options: OperatorHttpOptions,
+): Promise<{ readonly address: Address; close(): Promise<void> }> {
+  const { engine, version, metrics, listen, tls, log } = options;
+  const screen = hostGuard([...machineNames(), ...options.allowedHosts]);
+  const app = createApp({
+    engine,
+    log,
+    ...(tls === undefined ? {} : { tls }),
+    screen: (request) => screen(request.headers),
+    admit: (request, reply) => authenticate(options.authenticator(), request, reply),
+  });
+  const agent = { hostname: hostname(), version };
+  addFormRoutes(app, engine);
+  addStateRoutes(app, engine, agent);
+  addMesosApi(app, engine, agent);
+  addV1Routes(app, { engine, version, readBody: readJson });
+  app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()));
+  return { address: await startListening(app, listen), close: () => closeApp(app) };
+}
+
+/** Without credentials everybody is anonymous, whatever they send. */
+function authenticate(
+  authenticator: Authenticator,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Actor | Promise<Actor> {
+  return authenticator.required ? identify(authenticator, request, reply) : ANONYMOUS;
+}
+
+async function identify(authenticator: Authenticator, request: FastifyRequest, reply: FastifyReply): Promise<Actor> {
+  const actor = await authenticator.authenticate(request.headers.authorization);
+  if (actor !== undefined) return actor;
+  reply.header("www-authenticate", 'Basic realm="holdfast"');
+  throw new HoldfastError("unauthenticated", "Cannot answer: credentials are missing or wrong");
+}
+
+async function startListening(app: FastifyInstance, { host, port }: Address): Promise<Address> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    await app.close();
+    throw listenError(`${host}:${port}`, cause);
+  }
+  const bound = app.server.address() as AddressInfo;
+  return { host: bound.address, port: bound.port };
+}
+
+/** The machine's own name, whole and without its domain. */
+function machineNames(): readonly string[] {
+  const name = hostname();
+  return [name, name.split(".", 1)[0] ?? name];
+}

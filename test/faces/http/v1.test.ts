@@ -1,0 +1,328 @@
+import fc from "fast-check";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { HoldfastError } from "../../../src/domain/error.ts";
+import type { Actor } from "../../../src/domain/operation.ts";
+import { AGENT_ID, CREATED_AT, VOLUME_UUID } from "../../fakes/fake-engine.ts";
+import { ask, codeIn, errorIn, messageIn } from "../ask.ts";
+import { openAgentDoor, openOperatorDoor } from "../doors.ts";
+
+const DISK = { name: "disk", type: "SCALAR", scalar: { value: 512 } };
+const RESERVED = { ...DISK, reservations: [{ type: "DYNAMIC", role: "ads", principal: "ops" }] };
+const VOLUME = { ...RESERVED, disk: { persistence: { id: "db" }, volume: { mode: "RW", container_path: "data" } } };
+const FREE = { size: 512_000, source: { type: "ROOT" }, reservations: RESERVED.reservations };
+const ON_DISK = { ...FREE, volume: { id: "db", containerPath: "data", mode: "RW", shared: false } };
+
+const ANONYMOUS: Actor = { kind: "anonymous" };
+const ADA: Actor = { kind: "peer", uid: 1000, name: "ada" };
+
+describe.each([
+  ["operator HTTP", openOperatorDoor, ANONYMOUS],
+  ["agent socket", openAgentDoor, ADA],
+] as const)("/v1 over %s", (_name, open, actor) => {
+  let door: Awaited<ReturnType<typeof open>>;
+  beforeAll(async () => {
+    door = await open();
+  });
+  beforeEach(() => {
+    door.engine.calls.length = 0;
+    door.engine.failure = undefined;
+    door.errors.length = 0;
+  });
+  afterAll(() => door.close());
+
+  const post = (path: string, body: unknown) =>
+    ask(door.where, path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: typeof body === "string" ? body : JSON.stringify(body),
+    });
+  const perform = (operations: unknown) => post("/v1/operations", { operations });
+
+  it.each([
+    ["no list", {}, "operations is wrong, expected array, received undefined"],
+    ["an empty list", { operations: [] }, /^Cannot parse the body: operations is wrong/],
+    ["an unknown field", { operations: [{}], retry: 1 }, 'Cannot parse the body: it has the unknown field "retry"'],
+    ["another type of id", { id: 5, operations: [{}] }, "id is wrong, expected string, received number"],
+    ["an empty id", { id: "", operations: [{}] }, /id is wrong/],
+    ["an id of 256 characters", { id: "x".repeat(256), operations: [{}] }, /id is wrong/],
+    ["a dry run that is no boolean", { operations: [{}], dryRun: "true" }, /dryRun is wrong/],
+    ["a list instead of an object", [], /^Cannot parse the body: it is wrong, expected object/],
+    ["null", null, /^Cannot parse the body: it is wrong/],
+    ["a lone surrogate as id", '{"id":"\\ud800","operations":[{}]}', /expected well-formed Unicode/],
+  ])("refuses operations with %s", async (_what, body, message) => {
+    const answer = await post("/v1/operations", body);
+    expect(answer.status).toBe(400);
+    expect(messageIn(answer)).toEqual(
+      typeof message === "string" ? expect.stringContaining(message) : expect.stringMatching(message),
+    );
+    expect(door.engine.calls).toEqual([]);
+  });
+
+  it.each([
+    ["no type", {}],
+    ["an unknown type", { type: "LAUNCH" }],
+    ["another operation's message", { type: "CREATE", destroy: { volumes: [VOLUME] } }],
+    ["an unknown field", { type: "CREATE", create: { volumes: [VOLUME] }, note: 1 }],
+    ["an unknown field in its message", { type: "CREATE", create: { volumes: [VOLUME], note: 1 } }],
+    ["no message", { type: "UNRESERVE" }],
+    ["no resources", { type: "RESERVE", reserve: {} }],
+    ["resources that are no list", { type: "RESERVE", reserve: { resources: RESERVED } }],
+    ["no volume", { type: "GROW_VOLUME", grow_volume: { addition: RESERVED } }],
+    ["a subtract without value", { type: "SHRINK_VOLUME", shrink_volume: { volume: VOLUME, subtract: {} } }],
+    ["a subtract that is a number", { type: "SHRINK_VOLUME", shrink_volume: { volume: VOLUME, subtract: 5 } }],
+  ])("refuses an operation with %s, by its index", async (_what, operation) => {
+    const good = { type: "CREATE", create: { volumes: [VOLUME] } };
+    const answer = await perform([good, operation, {}]);
+    expect(answer.status).toBe(400);
+    expect(errorIn(answer)).toMatchObject({ code: "invalid", index: 1 });
+    expect(door.engine.calls).toEqual([]);
+  });
+
+  it.each(["-1", "0", "0.0001", "1e300", "1e999", '"NaN"', '"1e400"', "null", "{}", "[]"])(
+    "refuses the size %s",
+    async (size) => {
+      const resource = `{"name":"disk","type":"SCALAR","role":"ads","scalar":{"value":${size}}}`;
+      const reserve = `{"operations":[{"type":"RESERVE","reserve":{"resources":[${resource}]}}]}`;
+      expect((await post("/v1/operations", reserve)).status).toBe(400);
+      const shrink = { volume: VOLUME, subtract: { value: JSON.parse(size) } };
+      expect((await perform([{ type: "SHRINK_VOLUME", shrink_volume: shrink }])).status).toBe(400);
+      expect(door.engine.calls).toEqual([]);
+    },
+  );
+
+  it("hands every operation over as one frozen list", async () => {
+    const answer = await perform([
+      { type: "RESERVE", reserve: { resources: [RESERVED], source: [DISK] } },
+      { type: "RESERVE", reserve: { resources: [RESERVED], source: [] } },
+      { type: "UNRESERVE", unreserve: { resources: [RESERVED] } },
+      { type: "CREATE", create: { volumes: [VOLUME] } },
+      { type: "DESTROY", destroy: { volumes: [VOLUME] } },
+      { type: "GROW_VOLUME", grow_volume: { volume: VOLUME, addition: RESERVED } },
+      { type: "SHRINK_VOLUME", shrink_volume: { volume: VOLUME, subtract: { value: 12.5 } } },
+    ]);
+    expect(answer.status).toBe(200);
+    const [call] = door.engine.calls;
+    expect(call?.args).toEqual([
+      actor,
+      [
+        { type: "RESERVE", resources: [FREE], source: [{ ...FREE, reservations: [] }] },
+        { type: "RESERVE", resources: [FREE] },
+        { type: "UNRESERVE", resources: [FREE] },
+        { type: "CREATE", volumes: [ON_DISK] },
+        { type: "DESTROY", volumes: [ON_DISK] },
+        { type: "GROW_VOLUME", volume: ON_DISK, addition: FREE },
+        { type: "SHRINK_VOLUME", volume: ON_DISK, subtract: 12_500 },
+      ],
+      {},
+    ]);
+    expect(Object.isFrozen(call?.args[1])).toBe(true);
+  });
+
+  it("answers operations with their id and outcome", async () => {
+    const create = { type: "CREATE", create: { volumes: [VOLUME] } };
+    const answer = await post("/v1/operations", { id: "mine", operations: [create] });
+    expect(answer.json).toEqual({
+      id: "mine",
+      state: "FINISHED",
+      by: "ops",
+      at: CREATED_AT,
+      operations: [{ type: "CREATE", summary: "ads/db, 512 MB" }],
+    });
+    const rehearsed = await post("/v1/operations", { operations: [create], dryRun: true });
+    expect(rehearsed.json).toMatchObject({ state: "DRY_RUN" });
+    expect(door.engine.calls.map(({ args }) => args[2])).toEqual([{ id: "mine" }, { dryRun: true }]);
+  });
+
+  it("passes the index of the refused operation on", async () => {
+    door.engine.failure = new HoldfastError("insufficient", "Cannot create", { details: { index: 0 } });
+    const answer = await perform([{ type: "CREATE", create: { volumes: [VOLUME] } }]);
+    expect(answer.status).toBe(409);
+    expect(answer.json).toEqual({ error: { code: "insufficient", message: "Cannot create", index: 0 } });
+  });
+
+  it.each([
+    ["role=", "the role"],
+    ["role=*", "the role"],
+    ["role=..", "the role"],
+    ["state=gone", "state is wrong"],
+    ["limit=0", "limit is wrong"],
+    ["limit=-1", "limit is wrong"],
+    ["limit=1e3", "limit is wrong"],
+    ["limit=9999999999", "limit is wrong"],
+    ["after=1", "after"],
+    ["colour=red", 'the unknown field "colour"'],
+  ])("refuses a list of volumes with %s", async (query, reason) => {
+    const answer = await ask(door.where, `/v1/volumes?${query}`);
+    expect([answer.status, codeIn(answer)]).toEqual([400, "invalid"]);
+    expect(messageIn(answer)).toContain(reason);
+    expect(door.engine.calls).toEqual([]);
+  });
+
+  it("lists volumes by filter", async () => {
+    const query = `role=eng%2Fweb&state=retained&limit=20&after=${VOLUME_UUID}`;
+    const answer = await ask(door.where, `/v1/volumes?${query}`);
+    expect(door.engine.calls).toEqual([
+      { method: "volumes", args: [actor, { role: "eng/web", state: "retained", limit: 20, after: VOLUME_UUID }] },
+    ]);
+    expect(answer.json).toEqual({
+      volumes: [
+        {
+          uuid: VOLUME_UUID,
+          role: "ads",
+          id: "db",
+          sizeMb: 512,
+          containerPath: "data",
+          principal: "ops",
+          shared: false,
+          state: "attached",
+          path: `/data/volumes/${VOLUME_UUID}/content`,
+          containers: ["web-1"],
+          createdAt: CREATED_AT,
+          createdBy: "ops",
+          source: { type: "PATH", root: "/data" },
+          resource: {
+            ...RESERVED,
+            disk: {
+              persistence: { id: "db", principal: "ops" },
+              volume: { mode: "RW", container_path: "data" },
+              source: { type: "PATH", path: { root: "/data" } },
+            },
+          },
+        },
+      ],
+    });
+  });
+
+  it("decodes an address once, and parses what it decoded", async () => {
+    await ask(door.where, "/v1/volumes/eng%2Fweb/a%20b%23%3F%252F");
+    expect(door.engine.calls).toEqual([{ method: "volume", args: [actor, "eng/web", "a b#?%2F"] }]);
+  });
+
+  it.each([
+    "ads/%2Fetc",
+    "ads/..%2f..",
+    "..%2Fx/db",
+    "%2E%2E/db",
+    "ads/a%00b",
+    "ads/a%0Ab",
+    "ads/%E2%80",
+    "*/db",
+    "a%20b/db",
+  ])("refuses the volume %s", async (name) => {
+    const answer = await ask(door.where, `/v1/volumes/${name}`);
+    expect([answer.status, codeIn(answer)]).toEqual([400, "invalid"]);
+    expect(door.engine.calls).toEqual([]);
+  });
+
+  it("finds names of 255 bytes, and refuses longer ones", async () => {
+    const long = "%C3%A9".repeat(127);
+    expect((await ask(door.where, `/v1/volumes/${long}/${long}`)).status).toBe(200);
+    expect((await ask(door.where, `/v1/volumes/${long}%C3%A9/db`)).status).toBe(400);
+    expect((await ask(door.where, `/v1/volumes/${"x".repeat(3000)}/db`)).status).toBeOneOf([400, 404]);
+  });
+
+  it.each([
+    [
+      { role: "ads", id: "db" },
+      { role: "ads", id: "db" },
+    ],
+    [
+      { role: "ads", id: "db", as: "db-2" },
+      { role: "ads", id: "db", as: "db-2" },
+    ],
+    [{ uuid: VOLUME_UUID }, { uuid: VOLUME_UUID }],
+  ])("restores %o", async (body, wanted) => {
+    const answer = await post("/v1/volumes/restore", body);
+    expect(answer.json).toMatchObject({ uuid: VOLUME_UUID });
+    expect(door.engine.calls).toEqual([{ method: "restore", args: [actor, wanted] }]);
+  });
+
+  it.each([
+    {},
+    { role: "ads" },
+    { id: "db" },
+    { role: "ads", id: "../db" },
+    { uuid: "x" },
+    { uuid: VOLUME_UUID, id: "db" },
+    { role: "ads", id: "db", as: "" },
+    { role: "ads", id: "db", to: "x" },
+    [],
+  ])("refuses to restore %o", async (body) => {
+    expect((await post("/v1/volumes/restore", body)).status).toBe(400);
+    expect(door.engine.calls).toEqual([]);
+  });
+
+  it("shows status, resources, containers and operations", async () => {
+    const paths = ["status", "resources", "containers", "operations", "operations/my%2Fid"];
+    const answers = await Promise.all(paths.map((path) => ask(door.where, `/v1/${path}`)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+    const [status, resources, containers, operations, operation] = answers.map(({ json }) => json);
+    expect(status).toMatchObject({ version: "1.2.3", agentId: AGENT_ID, startedAt: CREATED_AT, containers: 1 });
+    expect(resources).toMatchObject({ agentId: AGENT_ID, resources: [{ scalar: { value: 7680 } }, {}, {}] });
+    expect(containers).toEqual({
+      containers: [
+        {
+          id: "web-1",
+          sandbox: "/sandbox",
+          since: CREATED_AT,
+          by: "uid:0(root)",
+          volumes: [
+            {
+              role: "ads",
+              id: "db",
+              uuid: VOLUME_UUID,
+              containerPath: "data",
+              mode: "RW",
+              state: "attached",
+              propagation: "private",
+            },
+          ],
+        },
+      ],
+    });
+    expect(operations).toMatchObject({ operations: [{ id: "op-1", state: "FINISHED" }] });
+    expect(operation).toMatchObject({ id: "op-1", state: "FINISHED" });
+    expect(door.engine.calls.at(-1)).toEqual({ method: "operation", args: [actor, "my/id"] });
+  });
+
+  it("is unavailable until the engine is ready, except for /healthz", async () => {
+    door.engine.ready = false;
+    try {
+      for (const path of ["/v1/status", "/v1/volumes", "/readyz", "/nowhere"]) {
+        const answer = await ask(door.where, path);
+        expect([path, answer.status, codeIn(answer)]).toEqual([path, 503, "unavailable"]);
+      }
+      expect((await ask(door.where, "/healthz")).json).toEqual({ status: "ok" });
+    } finally {
+      door.engine.ready = true;
+    }
+    expect((await ask(door.where, "/readyz")).json).toEqual({ status: "ok" });
+  });
+
+  it("answers any body with something other than a failure of its own", async () => {
+    const field = fc.constantFrom(
+      "operations",
+      "type",
+      "reserve",
+      "resources",
+      "scalar",
+      "value",
+      "name",
+      "disk",
+      "id",
+    );
+    const anything = fc.oneof(
+      fc.json(),
+      fc.string(),
+      fc.object({ key: field, maxDepth: 6 }).map((value) => JSON.stringify(value)),
+    );
+    const paths = fc.constantFrom("/v1/operations", "/v1/volumes/restore");
+    await fc.assert(
+      fc.asyncProperty(paths, anything, async (path, body) => {
+        expect((await post(path, body)).status).toBeLessThan(500);
+      }),
+      { numRuns: 150 },
+    );
+    expect(door.errors).toEqual([]);
+  });
+});
