@@ -1,0 +1,61 @@
+/** The agent socket's routes as this program uses them. The daemon is trusted to answer as its wire types say. */
+import type {
+  ContainerBody,
+  ContainerJson,
+  ContainersJson,
+  DetachedJson,
+  HealthJson,
+  OperationsBody,
+  OperationsJson,
+  ResourcesJson,
+  RestoreBody,
+  StatusJson,
+  VolumeJson,
+  VolumesJson,
+  VolumesQuery,
+} from "../../faces/agent-socket/wire.ts";
+import { type AgentRequest, askDaemon } from "./connection.ts";
+import type { VolumeName } from "./options.ts";
+
+export interface Agent {
+  ready(): Promise<HealthJson>;
+  status(): Promise<StatusJson>;
+  resources(): Promise<ResourcesJson>;
+  volumes(query: VolumesQuery): Promise<VolumesJson>;
+  volume(name: VolumeName): Promise<VolumeJson>;
+  restore(body: RestoreBody): Promise<VolumeJson>;
+  perform(body: OperationsBody): Promise<OperationsJson>;
+  outcome(operationId: string): Promise<OperationsJson>;
+  containers(): Promise<ContainersJson>;
+  attach(container: string, body: ContainerBody): Promise<ContainerJson>;
+  detach(container: string, options: { readonly force: boolean }): Promise<DetachedJson>;
+}
+
+/** The daemon behind a socket; nothing is opened before the first request. */
+export function openAgent(socketPath: string): Agent {
+  const ask = <Answer>(method: AgentRequest["method"], path: string, body?: unknown) =>
+    askDaemon(socketPath, { method, path, body }) as Promise<Answer>;
+  return {
+    ready: () => ask("GET", "/readyz"),
+    status: () => ask("GET", "/v1/status"),
+    resources: () => ask("GET", "/v1/resources"),
+    volumes: (query) => ask("GET", `/v1/volumes${queryText({ ...query })}`),
+    volume: ({ role, id }) => ask("GET", `/v1/volumes/${encodeURIComponent(role)}/${encodeURIComponent(id)}`),
+    restore: (body) => ask("POST", "/v1/volumes/restore", body),
+    perform: (body) => ask("POST", "/v1/operations", body),
+    outcome: (operationId) => ask("GET", `/v1/operations/${encodeURIComponent(operationId)}`),
+    containers: () => ask("GET", "/v1/containers"),
+    attach: (container, body) => ask("PUT", containerPath(container), body),
+    detach: (container, { force }) => ask("DELETE", containerPath(container) + (force ? "?force=true" : "")),
+  };
+}
+
+function containerPath(container: string): string {
+  return `/v1/containers/${encodeURIComponent(container)}`;
+}
+
+function queryText(query: Readonly<Record<string, string | number | undefined>>): string {
+  const known = Object.entries(query).filter(([, value]) => value !== undefined);
+  const text = new URLSearchParams(known.map(([key, value]) => [key, String(value)])).toString();
+  return text === "" ? "" : `?${text}`;
+}

@@ -1,0 +1,42 @@
+import type { VolumeJson } from "../../faces/agent-socket/wire.ts";
+import { openAgent } from "./agent.ts";
+import { addExamples, type CommandContext, type Configure } from "./command.ts";
+import { addJsonOptions, asUsage, type JsonOptions, parseVolumeName, type VolumeName, volumeText } from "./options.ts";
+import { renderFacts } from "./table.ts";
+import { printableJson } from "./text.ts";
+
+export const configureShow: Configure = (command, context) => {
+  command
+    .description("Shows everything about one volume: the live one of this name, else the newest retained one.")
+    .argument("<ROLE/ID>", "the volume, for example ads/db", asUsage(parseVolumeName))
+    .action((name: VolumeName, options: JsonOptions) => show(name, options, context));
+  addJsonOptions(command, context);
+  addExamples(command, "holdfast show ads/db", "holdfast show ads/db --json");
+};
+
+async function show(name: VolumeName, options: JsonOptions, context: CommandContext): Promise<void> {
+  const volume = await openAgent(options.socket).volume(name);
+  context.print(options.json ? printableJson(volume) : describeVolume(volume));
+}
+
+function describeVolume(volume: VolumeJson): string {
+  return renderFacts([
+    ["Volume", volumeText(volume)],
+    ["State", volume.state],
+    ["Problem", volume.problem],
+    ["Size", `${volume.sizeMb} MB`],
+    ["Content", volume.path],
+    ["Container path", volume.containerPath],
+    ["Shared", volume.shared ? "yes" : "no"],
+    ["Containers", volume.containers.join(", ") || "none"],
+    ["Disk", describeDisk(volume)],
+    ["Principal", volume.principal],
+    ["Created", `${volume.createdAt} by ${volume.createdBy}`],
+    ["Destroyed", volume.retiredAt],
+    ["UUID", volume.uuid],
+  ]);
+}
+
+function describeDisk({ source }: VolumeJson): string {
+  return source === undefined || source.type === "ROOT" ? "the work root's" : `${source.type} ${source.root}`;
+}

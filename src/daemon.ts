@@ -1,0 +1,258 @@
+/**
+ * The daemon: builds every part from the settings, starts them, and stops them in reverse. The only wiring there is.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import manifest from "../package.json" with { type: "json" };
+import { readAclsFile } from "./auth/acls-file.ts";
+import { createBasicAuthenticator } from "./auth/basic.ts";
+import { readCredentialsFile } from "./auth/credentials.ts";
+import { createReloader } from "./auth/reloader.ts";
+import { watchFiles } from "./auth/watch.ts";
+import type { Settings } from "./config/settings.ts";
+import { type Acls, PERMISSIVE } from "./domain/acl.ts";
+import { parseDeclaredResources } from "./domain/declared.ts";
+import { HoldfastError } from "./domain/error.ts";
+import { type DiskResource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
+import { parseSizeMb } from "./domain/size.ts";
+import type { AgentId } from "./domain/units.ts";
+import type { Engine } from "./engine/engine.ts";
+import { NodeEngine } from "./engine/node-engine.ts";
+import { openDirectoryDisk } from "./host/directory-disk.ts";
+
+import { createHolders } from "./host/holders.ts";
+import { lockWorkRoot } from "./host/lock.ts";
+import { createMounter } from "./host/mount-thread.ts";
+import { peerOf } from "./host/peer.ts";
+import { shareSandboxRoot } from "./host/sandbox-root.ts";
+import { hasHistory } from "./host/survey.ts";
+import { openSystemClock } from "./host/system-clock.ts";
+import { systemRandom } from "./host/system-random.ts";
+import { detectDiskMb, prepareWorkRoot } from "./host/work-root.ts";
+import { createLog, type FlushableLog } from "./observe/log.ts";
+import { createMetrics } from "./observe/metrics.ts";
+import type { Authenticator } from "./ports/authenticator.ts";
+import type { Disk } from "./ports/disk.ts";
+import type { Log } from "./ports/log.ts";
+import { openCheckpoint } from "./store/checkpoint.ts";
+import { encodeNodeLabel, encodeVolumeLabel } from "./store/label.ts";
+
+export interface DaemonOptions {
+  /** For development and tests: takes a work root that does not outlive a reboot. */
+  readonly allowVolatile?: boolean;
+  readonly log?: FlushableLog;
+}
+
+export interface Daemon {
+  readonly agentId: AgentId;
+  readonly mountBackend: "bind" | "symlink";
+  /** Where the operator HTTP listens. */
+  readonly address: { readonly host: string; readonly port: number };
+  readonly log: FlushableLog;
+  readonly engine: Engine;
+  /** Finishes what was begun and closes everything. Never unmounts. */
+  stop(): Promise<void>;
+}
+
+/** The checkpoint cannot be stored any more: the service manager shall know it from a mistake in the configuration. */
+const EXIT_STORE = 74;
+
+/** Runs until SIGTERM or SIGINT; a second signal does not wait. */
+export async function runDaemon(settings: Settings): Promise<void> {
+  const daemon = await startDaemon(settings);
+  await stopSignal(daemon.log);
+  await daemon.stop();
+}
+
+/** Resolves at the first SIGTERM or SIGINT. */
+export function stopSignal(log: Log): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.once(signal, () => {
+        log.info({ signal }, "Stopping");
+        process.once(signal, () => process.exit(1));
+        resolve();
+      });
+    }
+  });
+}
+
+export async function startDaemon(settings: Settings, options: DaemonOptions = {}): Promise<Daemon> {
+  const log = options.log ?? createLog({ level: settings.logLevel });
+  const stops: (() => unknown)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const close of stops.toReversed()) await close();
+    stops.length = 0;
+    log.info({}, "Stopped");
+    log.flush();
+  };
+  try {
+    return { ...(await startParts(settings, options, log, stops)), log, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Each part that must be closed leaves its way to do so in `stops`. */
+async function startParts(
+  settings: Settings,
+  options: DaemonOptions,
+  log: FlushableLog,
+  stops: (() => unknown)[],
+): Promise<Omit<Daemon, "log" | "stop">> {
+  const workRoot = prepareWorkRoot(settings.workRoot, { allowVolatile: options.allowVolatile === true });
+  const lock = await lockWorkRoot(workRoot.path, { log });
+  stops.push(() => lock.release());
+
+  if (settings.mountBackend !== "symlink") settings.sandboxRoots.forEach(shareSandboxRoot);
+  const access = await loadAccess(settings, log, stops);
+  const clock = openSystemClock();
+  const metrics = createMetrics();
+  const declared = declaredDisk(settings, workRoot.path, log);
+  const mounter = await createMounter({ backend: settings.mountBackend });
+  stops.push(() => mounter.close());
+  const firstStart = !hasHistory(workRoot.path);
+  const disks = await openDisks(workRoot.path, declared, log, stops);
+  const holders = createHolders({ diskRoots: [...disks.values()].map((disk) => disk.root) });
+  stops.push(() => holders.close());
+
+  const store = openCheckpoint({
+    directory: join(workRoot.path, "meta"),
+    ...(firstStart ? { create: { header: { agentId: systemRandom.uuid() as AgentId, createdAt: clock.now() } } } : {}),
+    onFatal: (error) => die(error, log),
+    log,
+    metrics,
+  });
+  const engine = new NodeEngine({
+    store,
+    declared,
+    disks,
+    mounter,
+    holders,
+    clock,
+    log,
+    metrics,
+    acls: access.acls,
+    reconcileIntervalMs: settings.reconcileIntervalMs,
+  });
+  // The faces and their libraries load while the store's thread reads the checkpoint.
+  const [{ startOperatorHttp }, { startAgentSocket }] = await Promise.all([
+    import("./faces/operator-http/server.ts"),
+    import("./faces/agent-socket/server.ts"),
+    engine.start(),
+  ]);
+  stops.push(() => engine.stop());
+
+  const { version } = manifest;
+  const socket = await startAgentSocket({ engine, path: settings.socket, version, log, mode: 0o660, peer: peerOf });
+  stops.push(() => socket.close());
+  const operator = await startOperatorHttp({
+    engine,
+    authenticator: access.authenticator,
+    metrics,
+    listen: settings.listen,
+    ...(settings.tls === undefined ? {} : { tls: readTls(settings.tls) }),
+    allowedHosts: settings.allowedHosts,
+    version,
+    log,
+  });
+  stops.push(() => operator.close());
+  log.info({ ...operator.address, socket: settings.socket, workRoot: workRoot.path, version }, "Serving");
+  return { agentId: engine.agentId, mountBackend: mounter.backend, address: operator.address, engine };
+}
+
+interface Access {
+  readonly authenticator: () => Authenticator;
+  readonly acls: () => Acls;
+}
+
+/** Credentials and ACLs, read again whenever their files change; a broken file keeps the old ones and says so. */
+async function loadAccess(settings: Settings, log: Log, stops: (() => unknown)[]): Promise<Access> {
+  const { credentialsFile, aclsFile } = settings;
+  const loadAuthenticator = async (): Promise<Authenticator> => {
+    if (credentialsFile === undefined) return createBasicAuthenticator(undefined);
+    const { credentials, warnings } = await readCredentialsFile(credentialsFile);
+    for (const warning of warnings) log.warn({}, warning);
+    return createBasicAuthenticator(credentials);
+  };
+  const loadAcls = async (): Promise<Acls> => (aclsFile === undefined ? PERMISSIVE : readAclsFile(aclsFile));
+  const authenticator = createReloader({
+    what: "credentials",
+    initial: await loadAuthenticator(),
+    load: loadAuthenticator,
+    log,
+  });
+  const acls = createReloader({ what: "ACLs", initial: await loadAcls(), load: loadAcls, log });
+  const files = [credentialsFile, aclsFile].filter((file) => file !== undefined);
+  if (files.length > 0) {
+    const watcher = watchFiles(
+      files,
+      (changed) => {
+        if (credentialsFile !== undefined && changed.includes(credentialsFile)) void authenticator.reload();
+        if (aclsFile !== undefined && changed.includes(aclsFile)) void acls.reload();
+      },
+      { log },
+    );
+    stops.push(() => watcher.close());
+  }
+  return { authenticator: () => authenticator.current, acls: () => acls.current };
+}
+
+/** What the operator declared, else what the work root's file system has. */
+function declaredDisk(settings: Settings, workRoot: string, log: Log): readonly DiskResource[] {
+  if (settings.resources === undefined) {
+    return [{ size: parseSizeMb(detectDiskMb(workRoot), "the detected disk"), source: ROOT_DISK, reservations: [] }];
+  }
+  const { disks, ignored } = parseDeclaredResources(settings.resources);
+  if (ignored.length > 0) log.warn({ ignored }, `Only disk is managed, ignored in --resources: ${ignored.join(", ")}`);
+  return disks;
+}
+
+/** A disk that cannot be opened disables its own volumes; without the work root's nothing works. */
+async function openDisks(
+  workRoot: string,
+  declared: readonly DiskResource[],
+  log: Log,
+  stops: (() => unknown)[],
+): Promise<ReadonlyMap<string, Disk>> {
+  const disks = new Map<string, Disk>();
+  for (const source of [ROOT_DISK, ...declared.map((disk) => disk.source)]) {
+    const key = sourceKey(source);
+    if (disks.has(key)) continue;
+    const root = source.type === "ROOT" ? workRoot : source.root;
+    try {
+      const disk = await openDirectoryDisk({
+        root,
+        source,
+        labels: { encodeVolume: encodeVolumeLabel, encodeNode: encodeNodeLabel },
+        log,
+      });
+      stops.push(() => disk.close());
+      disks.set(key, disk);
+    } catch (error) {
+      if (source.type === "ROOT") throw error;
+      log.error({ error, disk: root }, `Cannot open disk ${root}: its volumes are not served`);
+    }
+  }
+  return disks;
+}
+
+function readTls({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }) {
+  return { cert: readPem(certFile), key: readPem(keyFile) };
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new HoldfastError("invalid", `Cannot read the TLS file ${path}: ${reason}`, { cause });
+  }
+}
+
+function die(error: HoldfastError, log: FlushableLog): void {
+  log.error({ error }, `Cannot go on: ${error.message}`);
+  log.flush();
+  process.exit(EXIT_STORE);
+}
