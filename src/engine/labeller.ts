@@ -115,11 +115,17 @@ export class Labeller {
     try {
       for (const disk of stale) await this.#writeNodeLabel(disk);
       for (const [disk, labels] of unsynced) await disk.syncLabels([...labels.keys()]);
-      for (const labels of unsynced.values())
-        for (const revision of labels.values()) this.#outstanding.delete(revision);
+      for (const [disk, labels] of unsynced) this.#markSynced(disk, labels);
       await this.#note();
     } catch (error) {
       this.#ports.log.warn({ error }, "Cannot sync labels");
+    }
+  }
+
+  /** What was written again meanwhile has yet to be synced. */
+  #markSynced(disk: Disk, labels: ReadonlyMap<Incarnation, number>): void {
+    for (const [uuid, revision] of labels) {
+      if (this.#unsynced.get(disk)?.get(uuid) !== revision) this.#outstanding.delete(revision);
     }
   }
 

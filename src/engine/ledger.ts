@@ -114,7 +114,8 @@ export class Ledger {
 
   /** Notes that all labels up to this revision are on disk; a note that is lost costs rewriting them. */
   async noteLabelled(revision: number): Promise<void> {
-    while (this.#stale) await this.#reload();
+    // A reload has labels written again, which are not on disk then.
+    if (this.#stale) return;
     this.#labelledThrough = revision;
     await this.#commit([], { durable: false }, revision);
   }

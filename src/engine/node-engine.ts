@@ -158,9 +158,10 @@ export class NodeEngine implements Engine {
     return this.#parts.ledger.read((state) =>
       [...state.containers.values()].map((container) => {
         const view = viewContainer(this.#parts, state, container);
+        const attachments = view.attachments.filter(({ role }) => mayView(this.#parts.acls(), actor, role));
         return {
-          ...view,
-          attachments: view.attachments.filter(({ role }) => mayView(this.#parts.acls(), actor, role)),
+          container: { ...container, attachments: attachments.map(({ attachment }) => attachment) },
+          attachments,
         };
       }),
     );

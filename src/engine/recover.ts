@@ -12,7 +12,6 @@ export type RecoverySummary = NodeStatus["recovery"];
 /** Brings records and world together. Nobody else is served yet. */
 export async function recover(parts: Parts): Promise<RecoverySummary> {
   const startedAt = performance.now();
-  claimDamagedRecords(parts);
   const completedVolumes = await reconcileVolumes(parts);
   const containers = await reconcileContainers(parts);
   await checkDisks(parts);
@@ -28,13 +27,6 @@ export async function recover(parts: Parts): Promise<RecoverySummary> {
   };
   parts.log.info(summary, "Recovered");
   return summary;
-}
-
-/** A record that cannot be read still names its directory: looking at it keeps the disk from using it as a spare. */
-function claimDamagedRecords(parts: Parts): void {
-  for (const { table, key } of parts.ledger.damaged) {
-    if (table === "volumes") for (const disk of parts.disks.values()) disk.examine(key as Incarnation);
-  }
 }
 
 /** Labels that a crash may have lost, and directories that no record names: behind readiness, for both may be many. */
@@ -56,7 +48,7 @@ export async function findOrphans(parts: Parts): Promise<void> {
 /** What cannot be listed now is shown as it was seen last. */
 async function orphansOn(parts: Parts, disk: Disk): Promise<readonly string[]> {
   try {
-    const { volumes, trash } = await disk.list();
+    const { volumes, trash } = await disk.list((uuid) => isKnown(parts, uuid));
     const unknown = (folder: string, uuids: readonly Incarnation[]) =>
       uuids.filter((uuid) => !isKnown(parts, uuid)).map((uuid) => `${disk.root}/${folder}/${uuid}`);
     return [...unknown("volumes", volumes), ...unknown("trash", trash)];

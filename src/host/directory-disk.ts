@@ -27,6 +27,7 @@ import { describeFileSystem, type FileSystem, keepsOrder } from "./file-system.t
 import {
   contentOf,
   examineContent,
+  examineIncarnation,
   findUnused,
   isIncarnation,
   makeIncarnation,
@@ -67,9 +68,7 @@ export async function openDirectoryDisk(options: DirectoryDiskOptions): Promise<
   try {
     const fileSystem = describeFileSystem(places.volumes.fd);
     const durability = keepsOrder(places.volumes.fd, fileSystem.type) ? IN_ORDER : ONE_BY_ONE;
-    const leftovers = await findLeftovers(places.volumes);
-    await ONE_BY_ONE.syncSpares(places.volumes, leftovers);
-    return new DirectoryDisk(options, places, { fileSystem, durability, leftovers });
+    return new DirectoryDisk(options, places, { fileSystem, durability });
   } catch (error) {
     places.close();
     throw diskError(`Cannot open disk ${options.root}`, error);
@@ -79,7 +78,6 @@ export async function openDirectoryDisk(options: DirectoryDiskOptions): Promise<
 interface Found {
   readonly fileSystem: FileSystem;
   readonly durability: Durability;
-  readonly leftovers: readonly Spare[];
 }
 
 class DirectoryDisk implements Disk {
@@ -114,7 +112,6 @@ class DirectoryDisk implements Disk {
       discard: (spare) => removeUnused(volumes.fd, spare.uuid),
       onRefillFailure: (error) => log.warn({ root, err: error }, "Spare directories cannot be made"),
     });
-    this.#pool.add(found.leftovers);
     this.#pool.fill();
   }
 
@@ -173,19 +170,42 @@ class DirectoryDisk implements Disk {
 
   examine(uuid: Incarnation): Finding {
     this.#pool.claim(uuid);
-    return examineContent(this.#places.volumes.fd, uuid);
+    return examineContent(this.#places.volumes, uuid);
   }
 
   examineTrash(uuid: Incarnation): Finding {
-    return examineContent(this.#places.trash.fd, uuid);
+    return examineContent(this.#places.trash, uuid);
   }
 
-  async list(): Promise<{ readonly volumes: readonly Incarnation[]; readonly trash: readonly Incarnation[] }> {
+  async list(
+    isKnown: (uuid: Incarnation) => boolean,
+  ): Promise<{ readonly volumes: readonly Incarnation[]; readonly trash: readonly Incarnation[] }> {
     const [volumes, trash] = await Promise.all([
       this.#incarnations(this.#places.volumes),
       this.#incarnations(this.#places.trash),
     ]);
-    return { volumes: volumes.filter((uuid) => !this.#pool.has(uuid)), trash };
+    const strange = volumes.filter((uuid) => !this.#pool.has(uuid) && !isKnown(uuid));
+    const leftovers = await this.#takeLeftovers(strange, isKnown);
+    return { volumes: strange.filter((uuid) => !leftovers.has(uuid)), trash: trash.filter((uuid) => !isKnown(uuid)) };
+  }
+
+  /** What an earlier process left of its pool goes into ours; nobody knows whether it was synced. */
+  async #takeLeftovers(
+    uuids: readonly Incarnation[],
+    isKnown: (uuid: Incarnation) => boolean,
+  ): Promise<ReadonlySet<Incarnation>> {
+    const { volumes } = this.#places;
+    const found: Spare[] = [];
+    await inSlices(uuids, (uuid) => {
+      // Asked again, for it may have become a volume while others were looked at.
+      const spare = isKnown(uuid) || this.#pool.has(uuid) ? undefined : findUnused(volumes.fd, uuid);
+      if (spare !== undefined) found.push(spare);
+    });
+    const kept = found.slice(0, this.#pool.room);
+    for (const spare of found.slice(kept.length)) removeUnused(volumes.fd, spare.uuid);
+    await ONE_BY_ONE.syncSpares(volumes, kept);
+    this.#pool.add(kept);
+    return new Set(found.map(({ uuid }) => uuid));
   }
 
   async drop(volume: Volume): Promise<void> {
@@ -268,17 +288,6 @@ class DirectoryDisk implements Disk {
   }
 }
 
-/** What an earlier process left of its pool; nobody knows whether it was synced. */
-async function findLeftovers(volumes: Place): Promise<readonly Spare[]> {
-  const names = await promises.readdir(pathOf(volumes));
-  const leftovers: Spare[] = [];
-  await inSlices(names.filter(isIncarnation), (uuid) => {
-    const spare = findUnused(volumes.fd, uuid);
-    if (spare !== undefined) leftovers.push(spare);
-  });
-  return leftovers;
-}
-
 /** What has to be synced on this file system. */
 interface Durability {
   /** Makes spares durable, given in the order in which they were made. */
@@ -312,12 +321,12 @@ const IN_ORDER: Durability = {
 };
 
 function isThere(place: Place, volume: Volume): boolean {
-  const found = examineContent(place.fd, volume.uuid);
+  const found = examineIncarnation(place, volume.uuid);
   return found.state === "present" && sameDirectory(found.directory, volume.directory);
 }
 
 function requireThere(place: Place, volume: Volume, action: string): void {
-  const found = examineContent(place.fd, volume.uuid);
+  const found = examineIncarnation(place, volume.uuid);
   if (found.state === "missing") throw new HoldfastError("damaged", `${action}: its directory is missing`);
   if (found.state === "foreign") throw new HoldfastError("damaged", `${action}: its directory ${found.reason}`);
   if (sameDirectory(found.directory, volume.directory)) return;

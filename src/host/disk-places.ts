@@ -8,6 +8,8 @@ import { AT, geteuid, isErrno, mkdirat, O, openat2, statx } from "./syscalls.ts"
 /** An open directory whose entries become durable with `sync`. */
 export interface Place {
   readonly fd: number;
+  /** The mount that it lies on. */
+  readonly mountId: bigint;
   /** Whether it was made just now. */
   readonly made: boolean;
   sync(): Promise<void>;
@@ -94,5 +96,5 @@ function claimDirectory(fd: number, path: string): void {
 }
 
 function place(fd: number, made: boolean): Place {
-  return { fd, made, sync: shared(() => syncDescriptor(fd)) };
+  return { fd, mountId: statx(fd, "", AT.EMPTY_PATH).mountId, made, sync: shared(() => syncDescriptor(fd)) };
 }

@@ -2,7 +2,7 @@
  * The directory of one incarnation, `<uuid>/content`, below an open `volumes` or `trash`. Nobody but us can write there
  * (0700), and still nothing is reached through a symlink or another mount.
  */
-import { closeSync, fchmodSync, readdirSync } from "node:fs";
+import { closeSync, constants, fchmodSync, readdirSync } from "node:fs";
 import type { DirectoryIdentity } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { Finding, Spare } from "../ports/disk.ts";
@@ -14,6 +14,7 @@ export const SCOPE = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
 /** Ours alone. */
 export const PRIVATE_MODE = 0o700;
 const CONTENT_MODE = 0o755;
+const { S_IFMT, S_IFDIR, S_IFLNK } = constants;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Whether a name on disk is an incarnation's. */
@@ -31,18 +32,33 @@ export function makeIncarnation(parentFd: number, uuid: Incarnation): Spare {
   return { uuid, directory: identityOf(stat) };
 }
 
-/** What is in the place of `<uuid>/content`. */
-export function examineContent(parentFd: number, uuid: Incarnation): Finding {
-  let fd: number | undefined;
+/**
+ * What is in the place of `<uuid>/content`. One call, because every volume is examined at every start; by path, because
+ * nobody but us can put anything above it. What is on another mount than its parent was mounted over it.
+ */
+export function examineContent(parent: { readonly fd: number; readonly mountId: bigint }, uuid: Incarnation): Finding {
   try {
-    fd = openat2(parentFd, contentOf(uuid), { flags: O.PATH | O.DIRECTORY, resolve: SCOPE });
-    return { state: "present", directory: identityOf(statx(fd, "", AT.EMPTY_PATH)) };
+    const stat = statx(parent.fd, contentOf(uuid), AT.SYMLINK_NOFOLLOW);
+    if (stat.mountId !== parent.mountId) return { state: "foreign", reason: "is a mount point" };
+    if ((stat.mode & S_IFMT) === S_IFDIR) return { state: "present", directory: identityOf(stat) };
+    return { state: "foreign", reason: (stat.mode & S_IFMT) === S_IFLNK ? "is a symlink" : "is not a directory" };
   } catch (error) {
     if (isErrno(error, "ENOENT")) return { state: "missing" };
     return { state: "foreign", reason: reasonOf(error) };
-  } finally {
-    if (fd !== undefined) closeSync(fd);
   }
+}
+
+/** The same before the directory is moved: a symlink that somebody put in place of `<uuid>` would be moved instead. */
+export function examineIncarnation(
+  parent: { readonly fd: number; readonly mountId: bigint },
+  uuid: Incarnation,
+): Finding {
+  try {
+    closeSync(openat2(parent.fd, uuid, { flags: O.PATH | O.DIRECTORY, resolve: SCOPE }));
+  } catch (error) {
+    return isErrno(error, "ENOENT") ? { state: "missing" } : { state: "foreign", reason: reasonOf(error) };
+  }
+  return examineContent(parent, uuid);
 }
 
 /** `<uuid>` if it is as `makeIncarnation` leaves it: no label, nothing in it, and nobody else's. */

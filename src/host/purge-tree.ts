@@ -119,7 +119,7 @@ class Removal {
   #read(level: Level): void {
     const entries = getdents64(fdOf(level));
     level.read = entries.length === 0;
-    for (const entry of entries) if (!level.stuck.has(keyOf(entry.name))) level.pending.push(entry);
+    level.pending = level.stuck.size === 0 ? entries : entries.filter(({ name }) => !level.stuck.has(keyOf(name)));
   }
 
   /** Directories are entered, everything else is removed, whatever it turns out to be. */
@@ -233,7 +233,9 @@ class Removal {
 
   #mounted(name: Buffer, cause: unknown): HoldfastError {
     const place = this.#pathOf(name);
-    return new HoldfastError("in_use", `Cannot delete ${place}: something is mounted there, unmount it first`, { cause });
+    return new HoldfastError("in_use", `Cannot delete ${place}: something is mounted there, unmount it first`, {
+      cause,
+    });
   }
 
   #disturbed(reason: string): HoldfastError {

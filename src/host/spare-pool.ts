@@ -75,6 +75,11 @@ export class SparePool {
     });
   }
 
+  /** How many more it may hold. */
+  get room(): number {
+    return Math.max(0, this.#options.max - this.#ready.size);
+  }
+
   /** Whether this directory is the pool's: being made, ready, or handed out and not claimed. */
   has(uuid: Incarnation): boolean {
     return this.#making.has(uuid) || this.#ready.has(uuid) || this.#out.has(uuid);

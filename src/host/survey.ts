@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { DirectoryIdentity } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
 import { examineContent, isIncarnation } from "./incarnation.ts";
+import { AT, statx } from "./syscalls.ts";
 
 export interface SurveyedVolume {
   readonly uuid: Incarnation;
@@ -50,9 +51,10 @@ function surveyPlace(root: string, place: SurveyedVolume["place"]): SurveyedVolu
   if (uuids.length === 0) return [];
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
+    const parent = { fd, mountId: statx(fd, "", AT.EMPTY_PATH).mountId };
     return uuids.map((uuid) => {
       const label = readLabel(join(folder, uuid, "label"));
-      const finding = examineContent(fd, uuid);
+      const finding = examineContent(parent, uuid);
       return {
         uuid,
         place,

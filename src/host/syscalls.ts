@@ -211,7 +211,7 @@ const statmountRequest = Buffer.alloc(32);
 const listmountIds = Buffer.alloc(MOUNTS_AT_ONCE * 8);
 const namespaceInfo = Buffer.alloc(16);
 const statmountBuffer = Buffer.alloc(16 * 1024);
-const direntBuffer = Buffer.alloc(32 * 1024);
+const direntBuffer = Buffer.alloc(256 * 1024);
 const inodeFlags = new Uint32Array(2);
 const credentials = new Uint32Array(3);
 const credentialsLength = new Uint32Array(1);
@@ -458,7 +458,7 @@ export function neighbourNamespace(
 }
 
 /** The next names of an open directory, about a thousand, without `.` and `..`; none when all were read. */
-export function getdents64(fd: number): readonly DirectoryEntry[] {
+export function getdents64(fd: number): DirectoryEntry[] {
   const entries: DirectoryEntry[] = [];
   // Only "." and ".." may have been left of what was read.
   while (entries.length === 0) {
@@ -518,7 +518,8 @@ function run(call: string, subject: PathBytes, invoke: () => number): number {
 /** Ends a buffer with the NUL that C wants; koffi does it for strings. */
 function cPath(call: string, path: PathBytes): PathBytes {
   // C would stop at the first NUL and act on another path.
-  if (path.includes("\0")) throw new SystemCallError(call, EINVAL, path.toString());
+  const hasNul = typeof path === "string" ? path.includes("\0") : path.includes(0);
+  if (hasNul) throw new SystemCallError(call, EINVAL, path.toString());
   return typeof path === "string" ? path : Buffer.concat([path, NUL]);
 }
 

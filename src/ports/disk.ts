@@ -58,8 +58,14 @@ export interface Disk {
   examine(uuid: Incarnation): Finding;
   /** What is in the place of this destroyed volume. */
   examineTrash(uuid: Incarnation): Finding;
-  /** Every incarnation under `volumes/` (spares excepted) and under `trash/`: for finding orphans. */
-  list(): Promise<{ readonly volumes: readonly Incarnation[]; readonly trash: readonly Incarnation[] }>;
+  /**
+   * Every incarnation under `volumes/` (spares excepted) and under `trash/` that is not known: orphans. One that looks
+   * like a spare, without label and content, becomes one; so every volume of the books must be known.
+   */
+  list(isKnown: (uuid: Incarnation) => boolean): Promise<{
+    readonly volumes: readonly Incarnation[];
+    readonly trash: readonly Incarnation[];
+  }>;
 
   /**
    * Moves a volume to trash: one durable rename. Repeating it is fine. Removes the symlink when it points here.

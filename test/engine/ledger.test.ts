@@ -193,3 +193,18 @@ describe("Ledger revisions", () => {
     expect(ledger.nextRevision()).toBe(first + 1);
   });
 });
+
+describe("Ledger.noteLabelled", () => {
+  test("a note that was counted before a failed commit is not stored after it", async () => {
+    const store = createMemoryStore();
+    const ledger = await openLedger(store);
+    store.failCommit(1);
+    const lost = outcomeOf(ledger.transact(DURABLE, put("a")));
+    const release = store.hold();
+    await settle();
+    const noted = ledger.noteLabelled(7);
+    release();
+    await Promise.all([lost, noted]);
+    expect(store.contents().labelledThrough).toBe(0);
+  });
+});

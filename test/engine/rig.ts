@@ -31,7 +31,6 @@ export interface RigOptions {
   readonly disk?: MemoryDiskOptions;
   readonly otherDisks?: readonly Disk[];
   readonly mounter?: MemoryMounterOptions;
-  readonly metrics?: Metrics;
 }
 
 export class Rig {
@@ -154,7 +153,7 @@ export class Rig {
       holders: this.holders,
       clock: this.clock,
       log: this.log,
-      metrics: this.#options.metrics ?? SILENT,
+      metrics: SILENT,
       acls: () => this.#acls,
       reconcileIntervalMs: RECONCILE_MS,
     });

@@ -115,11 +115,11 @@ export class MemoryDisk implements Disk {
     return found(this.#trash.get(uuid));
   }
 
-  async list(): Promise<{ volumes: Incarnation[]; trash: Incarnation[] }> {
+  async list(isKnown: (uuid: Incarnation) => boolean): Promise<{ volumes: Incarnation[]; trash: Incarnation[] }> {
     await this.#enter("list");
     return {
-      volumes: [...this.#volumes.keys()].filter((uuid) => !this.#spares.has(uuid)),
-      trash: [...this.#trash.keys()],
+      volumes: [...this.#volumes.keys()].filter((uuid) => !this.#spares.has(uuid) && !isKnown(uuid)),
+      trash: [...this.#trash.keys()].filter((uuid) => !isKnown(uuid)),
     };
   }
 

@@ -1,0 +1,138 @@
+import { describe, expect, test } from "vitest";
+import type { Role, VolumeId } from "../../src/domain/units.ts";
+import { disk, reservedFor, volume } from "../domain/world.ts";
+import { BROKEN, creating, OPS, outcomeOf, PEER, type Rig, reserving, startRig, wanted } from "./rig.ts";
+
+const ADS_ONLY = {
+  permissive: false,
+  view_roles: [{ principals: { values: ["ops"] }, roles: { values: ["ads"] } }],
+};
+
+/** `ads/db`, `ads/logs`, and `eng/db`. */
+async function furnished(): Promise<Rig> {
+  const rig = await startRig();
+  await rig.create("logs");
+  await rig.create("db");
+  const eng = [reservedFor("eng")];
+  await rig.perform(
+    { type: "RESERVE", resources: [disk(100, eng)] },
+    { type: "CREATE", volumes: [volume("db", 100, eng)] },
+  );
+  return rig;
+}
+
+const names = async (rig: Rig, ...args: Parameters<Rig["engine"]["volumes"]>) =>
+  (await rig.engine.volumes(...args)).map(({ volume: { role, id } }) => `${role}/${id}`);
+
+describe("volumes", () => {
+  test("cannot be continued behind one that is not in the list any more", async () => {
+    const rig = await furnished();
+    const { uuid } = await rig.live("db");
+    await rig.destroy("db");
+    expect(await outcomeOf(rig.engine.volumes(PEER, { after: uuid, state: "detached" }))).toBe("invalid");
+  });
+
+  test("are ordered by role and id, the newest incarnation first", async () => {
+    const rig = await furnished();
+    await rig.destroy("db");
+    rig.clock.advance(1_000);
+    await rig.perform(creating("db"));
+    const views = await rig.engine.volumes(PEER, { role: "ads" as Role });
+    expect(views.map(({ volume: { id, phase } }) => `${id} ${phase}`)).toEqual(["db live", "db retained", "logs live"]);
+  });
+
+  test("are filtered by role and by state", async () => {
+    const rig = await furnished();
+    await rig.attach({ volumes: [wanted("db")] });
+    expect(await names(rig, PEER, { role: "eng" as Role })).toEqual(["eng/db"]);
+    expect(await names(rig, PEER, { state: "attached" })).toEqual(["ads/db"]);
+  });
+
+  test("are paged", async () => {
+    const rig = await furnished();
+    const [first, second] = await rig.engine.volumes(PEER, { limit: 2 });
+    expect([first?.volume.id, second?.volume.id]).toEqual(["db", "logs"]);
+    if (second === undefined) throw new Error("The page is too short");
+    expect(await names(rig, PEER, { after: second.volume.uuid, limit: 2 })).toEqual(["eng/db"]);
+  });
+
+  test("of roles that may not be viewed are left out", async () => {
+    const rig = await furnished();
+    rig.setAcls(ADS_ONLY);
+    expect(await names(rig, OPS)).toEqual(["ads/db", "ads/logs"]);
+    expect(await names(rig, PEER)).toHaveLength(3);
+  });
+
+  test("say where the content is now", async () => {
+    const rig = await furnished();
+    const { uuid } = await rig.live("db");
+    expect((await rig.view("db")).path).toBe(`/memory/volumes/${uuid}/content`);
+    await rig.destroy("db");
+    expect((await rig.view("db")).path).toBe(`/memory/trash/${uuid}/content`);
+  });
+});
+
+describe("volume", () => {
+  test("of a role that may not be viewed is forbidden, there or not", async () => {
+    const rig = await furnished();
+    rig.setAcls(ADS_ONLY);
+    for (const id of ["db", "none"]) {
+      expect(await outcomeOf(rig.engine.volume(OPS, "eng" as Role, id as VolumeId))).toBe("forbidden");
+    }
+  });
+
+  test("that nobody knows is refused", async () => {
+    const rig = await furnished();
+    expect(await outcomeOf(rig.view("none"))).toBe("no_such_volume");
+  });
+
+  test("is the live one, else the newest retained one", async () => {
+    const rig = await furnished();
+    await rig.destroy("db");
+    expect((await rig.view("db")).state).toBe("retained");
+    await rig.perform(creating("db"));
+    expect((await rig.view("db")).state).toBe("detached");
+  });
+});
+
+describe("resources", () => {
+  test("of roles that may not be viewed are left out, unreserved disk is everybody's", async () => {
+    const rig = await furnished();
+    rig.setAcls(ADS_ONLY);
+    const { resources } = await rig.engine.resources(OPS);
+    expect(resources.map(({ reservations }) => reservations.at(-1)?.role)).toEqual([undefined, "ads", "ads"]);
+  });
+});
+
+describe("containers", () => {
+  test("tell nothing of volumes of roles that may not be viewed", async () => {
+    const rig = await furnished();
+    const eng = { ...wanted("db", { at: "eng" }), role: "eng" as Role };
+    await rig.attach({ volumes: [wanted("db"), eng] });
+    rig.setAcls(ADS_ONLY);
+    const [view] = await rig.engine.containers(OPS);
+    expect(view?.attachments.map(({ role }) => role)).toEqual(["ads"]);
+    expect(view?.container.attachments).toHaveLength(1);
+  });
+});
+
+describe("status", () => {
+  test("shows the other disks where one cannot be measured", async () => {
+    const rig = await furnished();
+    rig.disk.failNext("usage", BROKEN);
+    const { disks } = await rig.engine.status(PEER);
+    expect(disks).toMatchObject([{ root: "/memory", totalBytes: 0, declaredMb: 1_000 }]);
+  });
+
+  test("adds up each disk, and counts volumes by state", async () => {
+    const rig = await furnished();
+    await rig.perform(reserving(50));
+    await rig.attach({ volumes: [wanted("db")] });
+    await rig.destroy("logs");
+    const status = await rig.engine.status(PEER);
+    expect(status.disks).toMatchObject([{ declaredMb: 1_000, reservedMb: 350, volumesMb: 200, retainedMb: 100 }]);
+    expect(status.volumes).toMatchObject({ attached: 1, detached: 1, retained: 1, damaged: 0 });
+    expect(status.containers).toBe(1);
+    expect(status.problems).toEqual([]);
+  });
+});

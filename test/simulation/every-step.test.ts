@@ -1,0 +1,148 @@
+/** One request at a time, and a death at each of its steps. */
+import { describe, expect, test } from "vitest";
+import type { Operation } from "../../src/domain/operation.ts";
+import type { ContainerId, ContainerPath, MilliMb, Role, VolumeId } from "../../src/domain/units.ts";
+import type { NodeEngine } from "../../src/engine/node-engine.ts";
+import { disk, volume } from "../domain/world.ts";
+import { ADS, creating, destroying, outcomeOf, PEER, reserving } from "../engine/rig.ts";
+import { type Books, booksOf } from "./books.ts";
+import { drive, Life } from "./life.ts";
+import { examineRecovery } from "./recovery.ts";
+import { type Death, World } from "./world.ts";
+
+const perform =
+  (...operations: readonly Operation[]) =>
+  (engine: NodeEngine) =>
+    engine.perform(PEER, operations);
+
+/** The books want the ids of containers to start with the role. */
+const CONTAINER = "ads-web" as ContainerId;
+
+/** `volumes` by path. */
+const attach =
+  (volumes: Readonly<Record<string, string>>) =>
+  (engine: NodeEngine): Promise<unknown> =>
+    engine.attach(PEER, {
+      container: CONTAINER,
+      sandbox: "/sandbox",
+      volumes: Object.entries(volumes).map(([path, id]) => ({
+        role: "ads" as Role,
+        id: id as VolumeId,
+        containerPath: path as ContainerPath,
+        mode: "RW" as const,
+      })),
+    });
+
+const detach =
+  (force = false) =>
+  (engine: NodeEngine) =>
+    engine.detach(PEER, CONTAINER, { force });
+
+const restore = (as?: string) => (engine: NodeEngine) =>
+  engine.restore(PEER, {
+    role: "ads" as Role,
+    id: "old" as VolumeId,
+    ...(as === undefined ? {} : { as: as as VolumeId }),
+  });
+
+/** A process sits in every volume that is mounted. */
+const sit = (world: World): void => {
+  for (const { uuid } of world.store.contents().records.volumes.values()) {
+    if (world.placesOf(uuid).length === 0) continue;
+    world.mounter.sitIn(uuid);
+    world.holders.sitIn(uuid);
+  }
+};
+
+interface Scenario {
+  readonly request: (engine: NodeEngine) => Promise<unknown>;
+  /** What has been asked for before. */
+  readonly before?: (engine: NodeEngine) => Promise<unknown>;
+  readonly meanwhile?: (world: World) => void;
+}
+
+/** On a node with volumes `db` and `logs`, and `old`, which is retained. */
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  RESERVE: { request: perform(reserving(10)) },
+  CREATE: { request: perform(reserving(100), creating("new")) },
+  "CREATE of many": { request: perform(reserving(300), creating("x", "y", "z")) },
+  DESTROY: { request: perform(destroying("db")) },
+  "DESTROY of many": { request: perform(destroying("db"), destroying("logs")) },
+  "DESTROY and CREATE of one name": { request: perform(destroying("db"), creating("db")) },
+  GROW_VOLUME: { request: perform({ type: "GROW_VOLUME", volume: volume("db", 100, ADS), addition: disk(20, ADS) }) },
+  SHRINK_VOLUME: {
+    request: perform({ type: "SHRINK_VOLUME", volume: volume("db", 100, ADS), subtract: 1_000 as MilliMb }),
+  },
+  restore: { request: restore() },
+  "restore under another id": { request: restore("renamed") },
+  "restore from unreserved disk": {
+    before: perform({ type: "UNRESERVE", resources: [disk(100, ADS)] }),
+    request: restore(),
+  },
+  "attach of two": { request: attach({ data: "db", logs: "logs" }) },
+  "attach in place of another": { before: attach({ data: "db" }), request: attach({ logs: "logs" }) },
+  "attach at another path": { before: attach({ data: "db" }), request: attach({ moved: "db" }) },
+  "attach that is busy with what shall go": {
+    before: attach({ data: "db" }),
+    meanwhile: sit,
+    request: attach({ logs: "logs" }),
+  },
+  detach: { before: attach({ data: "db", logs: "logs" }), request: detach() },
+  "detach that is busy": { before: attach({ data: "db" }), meanwhile: sit, request: detach() },
+  "detach by force": {
+    before: attach({ data: "db", logs: "logs" }),
+    meanwhile: sit,
+    request: detach(true),
+  },
+};
+
+interface Ending {
+  readonly world: World;
+  readonly life: Life;
+  readonly before: Books;
+}
+
+/** Sets a scenario up and dies so many steps into its request. */
+async function dieIn(scenario: Scenario, steps: number): Promise<Ending> {
+  const world = new World(1);
+  const life = new Life();
+  const engine = world.engine(life);
+  await drive(life, setUp(engine, scenario));
+  scenario.meanwhile?.(world);
+  world.getToKnow();
+  const before = booksOf(world.store.contents(), "ads");
+  life.dieAfter(steps);
+  await drive(life, outcomeOf(scenario.request(engine)));
+  return { world, life, before };
+}
+
+async function setUp(engine: NodeEngine, scenario: Scenario): Promise<void> {
+  await engine.start();
+  await engine.perform(PEER, [reserving(400), creating("db", "logs", "old")]);
+  await engine.perform(PEER, [destroying("old")]);
+  await scenario.before?.(engine);
+}
+
+/** Every death that is left nothing wrong behind. @returns how many there were */
+async function tryEveryStep(scenario: Scenario, death: Death): Promise<number> {
+  const undisturbed = await dieIn(scenario, Number.POSITIVE_INFINITY);
+  const after = booksOf(undisturbed.world.store.contents(), "ads");
+  for (let steps = 0; ; steps += 1) {
+    const { world, life, before } = await dieIn(scenario, steps);
+    const isThrough = !life.dead;
+    await world.die(life, death);
+    const mounts = (books: Books): Books => (death === "power cut" ? { ...books, attached: [] } : books);
+    const belief = { before: mounts(isThrough ? after : before), after: mounts(after) };
+    const wrong = await examineRecovery(world, new Map([["ads", belief]]));
+    expect(wrong, `after ${steps} steps`).toEqual([]);
+    if (isThrough) return steps;
+  }
+}
+
+describe.each(["kill", "power cut"] as const)("a %s at any step of", (death) => {
+  test.each(Object.keys(SCENARIOS))("%s leaves it done or undone", async (name) => {
+    const scenario = SCENARIOS[name];
+    if (scenario === undefined) throw new Error(`No scenario ${name}`);
+    expect(await tryEveryStep(scenario, death)).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,110 @@
+/** What must be true of a node that has recovered, whatever happened before. */
+
+import { freeOf, NodeState } from "../../src/domain/node.ts";
+import type { Change, Container, Volume } from "../../src/domain/records.ts";
+import { TABLES } from "../../src/domain/records.ts";
+import type { StoreContents } from "../../src/ports/store.ts";
+import { disk } from "../domain/world.ts";
+import { DECLARED_MB, type World } from "./world.ts";
+
+/** Everything that is wrong, one sentence each. */
+export async function violations(world: World): Promise<string[]> {
+  const contents = world.store.contents();
+  const volumes = [...contents.records.volumes.values()];
+  const containers = [...contents.records.containers.values()];
+  return [
+    ...lostVolumes(world, contents),
+    ...volumes.flatMap((volume) => wrongPlace(world, volume)),
+    ...volumes.flatMap((volume) => wrongLabel(world, volume)),
+    ...(await orphans(world, contents)),
+    ...wrongSizes(contents),
+    ...(await wrongMounts(world, contents, containers)),
+    ...volumes.flatMap((volume) => wrongUse(world, volume, containers)),
+  ];
+}
+
+/** Nothing is ever collected here, so whatever was there once still is. */
+function lostVolumes(world: World, contents: StoreContents): string[] {
+  return [...world.files.keys()]
+    .filter((uuid) => !contents.records.volumes.has(uuid))
+    .map((uuid) => `Volume ${uuid} is not remembered any more`);
+}
+
+function wrongPlace(world: World, { uuid, phase }: Volume): string[] {
+  const inVolumes = world.disk.examine(uuid).state;
+  const inTrash = world.disk.examineTrash(uuid).state;
+  const found: string[] = [];
+  const isRight = phase === "live" ? inVolumes === "present" : phase === "retained" && inTrash === "present";
+  if (!isRight) found.push(`Volume ${uuid} is ${phase}, ${inVolumes} under volumes and ${inTrash} in trash`);
+  else if (world.disk.files(uuid) !== (world.files.get(uuid) ?? 0)) {
+    found.push(`Volume ${uuid} has ${world.disk.files(uuid)} files, ${world.files.get(uuid) ?? 0} were written`);
+  }
+  return found;
+}
+
+function wrongLabel(world: World, volume: Volume): string[] {
+  const { uuid, id, revision, phase } = volume;
+  const label = world.disk.label(uuid);
+  // A volume that was created and destroyed in one list never had one; a destroyed one keeps that of its life.
+  if (phase !== "live") return label === undefined && world.files.get(uuid) ? [`Volume ${uuid} lost its label`] : [];
+  if (label?.revision !== revision) return [`The label of ${uuid} has revision ${label?.revision}, not ${revision}`];
+  if (label.id !== id) return [`The label of ${uuid} says ${label.id}, not ${id}`];
+  if (world.disk.link(volume) === uuid || world.doubtfulLinks.has(id)) return [];
+  return [`The symlink of ${volume.role}/${id} points to ${world.disk.link(volume)}, not ${uuid}`];
+}
+
+async function orphans(world: World, contents: StoreContents): Promise<string[]> {
+  const { volumes, trash } = await world.disk.list(() => false);
+  return [...volumes, ...trash]
+    .filter((uuid) => !contents.records.volumes.has(uuid))
+    .map((uuid) => `Directory ${uuid} has no record`);
+}
+
+function wrongSizes(contents: StoreContents): string[] {
+  const state = new NodeState([disk(DECLARED_MB)]);
+  for (const table of TABLES) {
+    for (const [key, value] of contents.records[table]) state.apply({ table, key, value } as Change);
+  }
+  const pools = [...state.pools].filter((pool) => freeOf(pool) < 0);
+  const total = [...state.resources()].reduce((sum, { size }) => sum + size, 0);
+  return [
+    ...pools.map((pool) => `Pool ${pool.key} has ${freeOf(pool)} free`),
+    ...(total === DECLARED_MB * 1_000 ? [] : [`${DECLARED_MB * 1_000} was declared, ${total} is there`]),
+  ];
+}
+
+async function wrongMounts(world: World, contents: StoreContents, containers: readonly Container[]): Promise<string[]> {
+  const found: string[] = [];
+  const expected = new Set<string>();
+  for (const { id, sandbox, bootId, attachments } of containers) {
+    if (bootId !== world.clock.bootId()) found.push(`Container ${id} is of another boot`);
+    for (const attachment of attachments) {
+      const { uuid, containerPath, phase } = attachment;
+      if (phase === "lingering") continue;
+      if (phase !== "attached") found.push(`Volume ${uuid} is still ${phase} to ${id}`);
+      const place = `${sandbox}/${containerPath}`;
+      if (expected.has(place)) found.push(`Two attachments claim ${place}`);
+      expected.add(place);
+      const volume = contents.records.volumes.get(uuid);
+      if (volume === undefined) continue;
+      const { directory } = volume;
+      const { state } = await world.mounter.inspect({ ...attachment, directory, sandbox, diskRoot: world.disk.root });
+      if (state !== "exact") found.push(`Volume ${uuid} is ${phase} at ${place}, where its mount is ${state}`);
+    }
+  }
+  for (const place of world.mounter.places()) {
+    if (!expected.has(place)) found.push(`Something is mounted at ${place}, and no record says so`);
+  }
+  return found;
+}
+
+function wrongUse(world: World, volume: Volume, containers: readonly Container[]): string[] {
+  const users = containers.filter(({ attachments }) => attachments.some(({ uuid }) => uuid === volume.uuid));
+  const found: string[] = [];
+  if (!volume.shared && users.length > 1)
+    found.push(`Exclusive volume ${volume.uuid} has ${users.map(({ id }) => id)}`);
+  if (users.length > 0 && volume.phase !== "live") found.push(`Volume ${volume.uuid} is ${volume.phase} and attached`);
+  const isHeld = world.holders.holding.some(({ uuid }) => uuid === volume.uuid);
+  if (isHeld && users.length === 0) found.push(`Volume ${volume.uuid} is held by a process and by no record`);
+  return found;
+}

@@ -1,0 +1,126 @@
+/** What outlives the daemon: disk, checkpoint, kernel, processes; and what is known to be true of it. */
+import { PERMISSIVE } from "../../src/domain/acl.ts";
+import { sourceKey } from "../../src/domain/resource.ts";
+import type { ContainerPath, Incarnation } from "../../src/domain/units.ts";
+import { NodeEngine } from "../../src/engine/node-engine.ts";
+import type { Log } from "../../src/ports/log.ts";
+import type { MountTarget } from "../../src/ports/mounter.ts";
+import { disk } from "../domain/world.ts";
+import { SILENT } from "../engine/rig.ts";
+import { FakeClock } from "../fakes/fake-clock.ts";
+import { fakeRandom } from "../fakes/fake-random.ts";
+import { MemoryDisk } from "../fakes/memory-disk.ts";
+import { MemoryHolders } from "../fakes/memory-holders.ts";
+import { MemoryMounter } from "../fakes/memory-mounter.ts";
+import { createMemoryStore } from "../fakes/memory-store.ts";
+import type { Chance } from "./chance.ts";
+import { drive, Life, mortalClock, mortalDisk, mortalHolders, mortalMounter, mortalStore } from "./life.ts";
+
+export const DECLARED_MB = 1_000;
+const QUIET: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+export type Death = "kill" | "power cut";
+
+export class World {
+  readonly store = createMemoryStore();
+  readonly mounter = new MemoryMounter();
+  readonly holders = new MemoryHolders();
+  readonly clock = new FakeClock();
+  readonly disk: MemoryDisk;
+  /** Every incarnation that was ever seen in the checkpoint, with the files that containers wrote into it. */
+  readonly files = new Map<Incarnation, number>();
+
+  /** Ids whose symlinks a power cut may have left in any state. */
+  readonly doubtfulLinks = new Set<string>();
+
+  constructor(seed: number) {
+    this.disk = new MemoryDisk({ random: fakeRandom(seed) });
+  }
+
+  engine(life: Life): NodeEngine {
+    return new NodeEngine({
+      store: mortalStore(this.store, life),
+      declared: [disk(DECLARED_MB)],
+      disks: new Map([
+        [sourceKey(this.disk.source), mortalDisk(this.disk, life, ({ id }) => this.doubtfulLinks.add(id))],
+      ]),
+      mounter: mortalMounter(this.mounter, life),
+      holders: mortalHolders(this.holders, life),
+      clock: mortalClock(this.clock, life),
+      log: QUIET,
+      metrics: SILENT,
+      acls: () => PERMISSIVE,
+      reconcileIntervalMs: 2_000,
+    });
+  }
+
+  /** Where a volume can be seen. */
+  placesOf(uuid: Incarnation): readonly string[] {
+    return this.mounter.places().filter((place) => this.mounter.shown(targetOf(place)) === uuid);
+  }
+
+  /** The volumes of role `common`. */
+  get common(): readonly { readonly uuid: Incarnation; readonly id: string }[] {
+    return [...this.store.contents().records.volumes.values()].filter(({ role }) => role === "common");
+  }
+
+  /** Remembers every volume of the checkpoint; a new one is empty. */
+  getToKnow(): void {
+    for (const { uuid } of this.store.contents().records.volumes.values()) {
+      if (!this.files.has(uuid)) this.files.set(uuid, 0);
+    }
+  }
+
+  /** A container writes into a volume that is attached. */
+  write(uuid: Incarnation): void {
+    this.disk.fill(uuid);
+    this.files.set(uuid, (this.files.get(uuid) ?? 0) + 1);
+  }
+
+  /** A process enters one of the volumes that are mounted. */
+  enter(chance: Chance): void {
+    const uuids = this.mounter.places().flatMap((place) => this.mounter.shown(targetOf(place)) ?? []);
+    const uuid = uuids.length === 0 ? undefined : chance.pick(uuids);
+    if (uuid === undefined || uuid === "foreign") return;
+    this.mounter.sitIn(uuid);
+    this.holders.sitIn(uuid);
+  }
+
+  /** Every process leaves one volume, or all of them. */
+  leave(uuid?: Incarnation): void {
+    for (const { uuid: held } of [...this.holders.holding]) {
+      if (uuid === undefined || held === uuid) this.mounter.setFree(held);
+    }
+    this.holders.letGo(uuid);
+  }
+
+  /** The daemon dies, perhaps with everything else. */
+  async die(life: Life, death: Death, chance?: Chance): Promise<void> {
+    life.dead = true;
+    if (death === "kill") {
+      this.disk.crash();
+      return;
+    }
+    // What was not synced may be there or not.
+    for (const undo of life.unsynced()) if (chance?.percent(50) ?? true) await undo();
+    this.store.powerCut();
+    this.disk.powerCut();
+    this.clock.reboot();
+    this.mounter.reboot();
+    this.leave();
+  }
+
+  /** Starts, finishes what there is to finish, and stops. */
+  async recover(): Promise<void> {
+    const life = new Life();
+    const engine = this.engine(life);
+    await drive(life, engine.start());
+    await drive(life, engine.stop());
+    this.disk.crash();
+  }
+}
+
+function targetOf(place: string): MountTarget {
+  const cut = place.lastIndexOf("/");
+  return { sandbox: place.slice(0, cut), containerPath: place.slice(cut + 1) as ContainerPath };
+}
