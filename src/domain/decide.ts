@@ -20,7 +20,7 @@ interface ReadyDirectory {
 export interface DecisionContext {
   readonly by: string;
   readonly now: WallMs;
-  readonly retirement: Retirement;
+  readonly retirement: () => Retirement;
   /** Takes one of the directories that were prepared for this list. */
   readonly takeDirectory: (source: DiskSource) => ReadyDirectory;
   /** Who holds the volume's directory, whatever our books say: a phrase for people, `undefined` for nobody. */
@@ -178,7 +178,7 @@ function destroy(tx: Transaction, resource: DiskResource, context: DecisionConte
   const destroyed: Volume = {
     ...volume,
     phase: "destroying",
-    retired: context.retirement,
+    retired: context.retirement(),
     revision: context.nextRevision(),
   };
   tx.set("volumes", volume.uuid, destroyed);

@@ -43,6 +43,8 @@ export interface Retirement {
   readonly bootId: BootId;
   /** Time since boot, milliseconds, suspended time included. */
   readonly bootTimeMs: number;
+  /** How old it was at that moment of that boot, milliseconds, when this was noted later than it happened. */
+  readonly agedMs?: number;
 }
 
 /** One incarnation of a volume. Key: `uuid`. */

@@ -10,8 +10,10 @@ import type { Disk } from "../ports/disk.ts";
 import { diskOfVolume, type Ports } from "./handed-ports.ts";
 import type { Ledger } from "./ledger.ts";
 
-/** Long enough to sync many labels together, short enough for a label to be there when it is looked for. */
-const SYNC_DELAY_MS = 50;
+/** Labels are synced together when none was written for so long: each sync would hold up the commits beside it. */
+const QUIET_MS = 500;
+/** At the latest after so many such waits. */
+const WAITS_MAX = 10;
 
 /** Written between two turns of the event loop: a few milliseconds. */
 const LABELS_PER_SLICE = 50;
@@ -24,6 +26,9 @@ export class Labeller {
   #unsynced = new Map<Disk, Map<Incarnation, number>>();
   #staleNodeLabels = new Set<Disk>();
   #scheduled: (() => void) | undefined;
+  /** Something was written since the last look. */
+  #touched = false;
+  #waits = 0;
   #running: Promise<void> | undefined;
 
   constructor(ports: Ports, ledger: Ledger) {
@@ -95,14 +100,26 @@ export class Labeller {
   }
 
   #schedule(): void {
-    if (this.#scheduled !== undefined || this.#running !== undefined) return;
-    if (this.#unsynced.size === 0 && this.#staleNodeLabels.size === 0) return;
-    this.#scheduled = this.#ports.clock.after(SYNC_DELAY_MS, () => {
+    this.#touched = true;
+    if (this.#scheduled === undefined && this.#running === undefined) this.#wait();
+  }
+
+  #wait(): void {
+    this.#touched = false;
+    this.#waits += 1;
+    this.#scheduled = this.#ports.clock.after(QUIET_MS, () => {
       this.#scheduled = undefined;
-      this.#running = this.#sync().finally(() => {
-        this.#running = undefined;
-        this.#schedule();
-      });
+      if (this.#touched && this.#waits < WAITS_MAX) this.#wait();
+      else this.#run();
+    });
+  }
+
+  #run(): void {
+    this.#touched = false;
+    this.#waits = 0;
+    this.#running = this.#sync().finally(() => {
+      this.#running = undefined;
+      if (this.#touched) this.#wait();
     });
   }
 

@@ -40,7 +40,7 @@ export async function performOperations(
     const context = {
       by: actorName(actor),
       now: parts.clock.now(),
-      retirement: retirementNow(parts),
+      retirement: () => retirementNow(parts),
       takeDirectory: (source: DiskSource) => directories.take(source),
       heldBy: await lookForHolders(parts, operations, (uuid) => directories.has(uuid)),
       damageOf: (uuid: Incarnation) => parts.observations.damageOf(uuid),

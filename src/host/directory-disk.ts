@@ -23,7 +23,7 @@ import type { Log } from "../ports/log.ts";
 import { diskError, errnoOf } from "./disk-error.ts";
 import { type DiskPlaces, openDiskPlaces, type Place } from "./disk-places.ts";
 import { inSlices, shared, syncAt, syncEach } from "./durable.ts";
-import { describeFileSystem, type FileSystem, keepsOrder } from "./file-system.ts";
+import { describeFileSystem, type FileSystem, keepsOrder, syncsNames } from "./file-system.ts";
 import {
   contentOf,
   examineContent,
@@ -51,7 +51,7 @@ export interface DirectoryDiskOptions {
   readonly spares?: { readonly min: number; readonly max: number };
 }
 
-const DEFAULT_SPARES = { min: 64, max: 2048 };
+const DEFAULT_SPARES = { min: 1024, max: 2048 };
 /** So many spares are given up at a time when a full disk has no room for what must not fail. */
 const SPARES_GIVEN_UP = 8;
 const LABEL = "label";
@@ -67,7 +67,7 @@ export async function openDirectoryDisk(options: DirectoryDiskOptions): Promise<
   const places = await openDiskPlaces(options.root);
   try {
     const fileSystem = describeFileSystem(places.volumes.fd);
-    const durability = keepsOrder(places.volumes.fd, fileSystem.type) ? IN_ORDER : ONE_BY_ONE;
+    const durability = durabilityOn(places.volumes.fd, fileSystem.type);
     return new DirectoryDisk(options, places, { fileSystem, durability });
   } catch (error) {
     places.close();
@@ -104,7 +104,16 @@ class DirectoryDisk implements Disk {
     this.#places = places;
     this.#log = log;
     this.#encodeNode = options.labels.encodeNode;
-    this.#labels = openLabelFiles({ volumesFd: volumes.fd, trashFd: trash.fd, rolesFd: roles.fd }, options.labels, log);
+    this.#labels = openLabelFiles(
+      {
+        volumesFd: volumes.fd,
+        trashFd: trash.fd,
+        rolesFd: roles.fd,
+        syncsNames: syncsNames(found.fileSystem.type),
+      },
+      options.labels,
+      log,
+    );
     this.#pool = new SparePool({
       ...(options.spares ?? DEFAULT_SPARES),
       make: () => makeIncarnation(volumes.fd, randomUUID() as Incarnation),
@@ -296,6 +305,11 @@ interface Durability {
   syncMove(from: Place, to: Place): Promise<void>;
 }
 
+function durabilityOn(fd: number, type: string): Durability {
+  if (keepsOrder(fd, type)) return IN_ORDER;
+  return syncsNames(type) ? WITH_NAMES : ONE_BY_ONE;
+}
+
 const ONE_BY_ONE: Durability = {
   async syncSpares(volumes, spares) {
     await syncEach(spares, async ({ uuid }) => {
@@ -308,6 +322,16 @@ const ONE_BY_ONE: Durability = {
     // The new name first: the old one must not be gone before the new one is safe.
     await to.sync();
     await from.sync();
+  },
+};
+
+const WITH_NAMES: Durability = {
+  ...ONE_BY_ONE,
+  async syncSpares(volumes, spares) {
+    await syncEach(spares, async ({ uuid }) => {
+      await syncAt(volumes.fd, contentOf(uuid), { directory: true, resolve: SCOPE });
+    });
+    await volumes.sync();
   },
 };
 

@@ -52,6 +52,11 @@ export function keepsOrder(fd: number, type: string): boolean {
   }
 }
 
+/** Whether the sync of a new file or directory makes its name durable too, and those of new ones above it. */
+export function syncsNames(type: string): boolean {
+  return type === "ext4" || type === "xfs" || type === "btrfs";
+}
+
 function uuidOf(device: string): string | undefined {
   try {
     const { rdev } = statSync(device);

@@ -22,6 +22,8 @@ export interface LabelPlaces {
   readonly volumesFd: number;
   readonly trashFd: number;
   readonly rolesFd: number;
+  /** Whether the sync of a new file makes its name durable too, as ext4, XFS and btrfs do. */
+  readonly syncsNames: boolean;
 }
 
 export interface LabelFiles {
@@ -55,7 +57,7 @@ export function openLabelFiles(places: LabelPlaces, codec: Pick<LabelCodec, "enc
     changed = new Set();
     try {
       await syncEach(uuids, async (uuid) => {
-        if (!(await syncLabelFile(places.volumesFd, uuid))) await syncLabelFile(places.trashFd, uuid);
+        if (!(await syncLabelFile(places, places.volumesFd, uuid))) await syncLabelFile(places, places.trashFd, uuid);
       });
       await syncEach(roles, async (role) => {
         await syncAt(places.rolesFd, role, { directory: true, resolve: SCOPE });
@@ -129,9 +131,9 @@ function writeLabelFile(dirFd: number, uuid: Incarnation, bytes: Buffer): boolea
   }
 }
 
-async function syncLabelFile(dirFd: number, uuid: Incarnation): Promise<boolean> {
+async function syncLabelFile({ syncsNames }: LabelPlaces, dirFd: number, uuid: Incarnation): Promise<boolean> {
   if (!(await syncAt(dirFd, labelOf(uuid), { directory: false, resolve: SCOPE }))) return false;
-  return syncAt(dirFd, uuid, { directory: true, resolve: SCOPE });
+  return syncsNames || syncAt(dirFd, uuid, { directory: true, resolve: SCOPE });
 }
 
 function placeLink(volumesFd: number, roleFd: number, volume: Volume): void {

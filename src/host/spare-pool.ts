@@ -6,6 +6,10 @@ import type { Incarnation } from "../domain/units.ts";
 import type { Spare } from "../ports/disk.ts";
 import { allEnded, inSlices } from "./durable.ts";
 
+/** A refill waits until nobody took a spare for so long, because it would hold up the commits beside it. */
+const QUIET_MS = 100;
+/** Unless the pool has less than this part of what it should hold. */
+const LOW_WATER = 0.25;
 /** Demand counts half after so long. */
 const HALF_LIFE_MS = 30_000;
 /** Makes a refill short enough that somebody who waits for a spare waits for one refill at most. */
@@ -41,6 +45,7 @@ export class SparePool {
   /** Being made, or handed out and not yet claimed. */
   readonly #out = new Set<Incarnation>();
   #waiters: Waiter[] = [];
+  #quiet: NodeJS.Timeout | undefined;
   #supplying = Promise.resolve();
   #busy = false;
   #refilling = true;
@@ -71,7 +76,8 @@ export class SparePool {
     return new Promise((resolve, reject) => {
       this.#waiters.push({ count, resolve, reject });
       this.#serve();
-      this.fill();
+      if (this.#waiters.length > 0 || this.#ready.size < this.#target() * LOW_WATER) this.fill();
+      else this.#fillWhenQuiet();
     });
   }
 
@@ -104,7 +110,19 @@ export class SparePool {
   /** Stops refilling and waits for what runs. */
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#quiet);
     await this.#supplying;
+  }
+
+  #fillWhenQuiet(): void {
+    if (this.#quiet !== undefined) {
+      this.#quiet.refresh();
+      return;
+    }
+    this.#quiet = setTimeout(() => {
+      this.#quiet = undefined;
+      this.fill();
+    }, QUIET_MS).unref();
   }
 
   async #supply(): Promise<void> {

@@ -82,7 +82,7 @@ const labelledVolume = {
   createdAt: wallMs,
   phase: oneOf("live", "destroying", "retained", "collecting"),
   directory: object<DirectoryIdentity>({ ino: string(DECIMAL), birthNs: string(DECIMAL) }),
-  retired: optional(object<Retirement>({ at: wallMs, bootId, bootTimeMs: measure() })),
+  retired: optional(object<Retirement>({ at: wallMs, bootId, bootTimeMs: measure(), agedMs: optional(measure()) })),
   revision: integer(),
 };
 

@@ -80,7 +80,7 @@ export class World {
     return {
       by: "ops",
       now: 1_000 as WallMs,
-      retirement: { at: 1_000 as WallMs, bootId: BOOT, bootTimeMs: 500 },
+      retirement: () => ({ at: 1_000 as WallMs, bootId: BOOT, bootTimeMs: 500 }),
       takeDirectory: () => ({ uuid: this.nextUuid(), directory: { ino: String(this.#uuids), birthNs: "1" } }),
       heldBy: (uuid) => this.held.get(uuid),
       damageOf: () => undefined,
