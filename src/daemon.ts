@@ -18,6 +18,7 @@ import { parseSizeMb } from "./domain/size.ts";
 import type { AgentId } from "./domain/units.ts";
 import type { Engine } from "./engine/engine.ts";
 import { NodeEngine } from "./engine/node-engine.ts";
+import { registerGauges } from "./gauges.ts";
 import { openDirectoryDisk } from "./host/directory-disk.ts";
 
 import { createHolders } from "./host/holders.ts";
@@ -135,6 +136,12 @@ async function startParts(
     metrics,
     acls: access.acls,
     reconcileIntervalMs: settings.reconcileIntervalMs,
+    gc: {
+      delayMs: settings.gcDelayMs,
+      headroom: settings.gcHeadroom,
+      intervalMs: settings.gcIntervalMs,
+      minAgeMs: settings.gcMinAgeMs,
+    },
   });
   // The faces and their libraries load while the store's thread reads the checkpoint.
   const [{ startOperatorHttp }, { startAgentSocket }] = await Promise.all([
@@ -143,6 +150,7 @@ async function startParts(
     engine.start(),
   ]);
   stops.push(() => engine.stop());
+  registerGauges(metrics, engine);
 
   const { version } = manifest;
   const socket = await startAgentSocket({ engine, path: settings.socket, version, log, mode: 0o660, peer: peerOf });

@@ -39,7 +39,13 @@ const GRACE_MS = 10 * 60_000;
 const NOTE_EVERY_MS = 3_600_000;
 
 /** The used part of a disk, 0 to 1. */
-export function usedPart({ totalBytes, freeBytes }: { readonly totalBytes: number; readonly freeBytes: number }): number {
+export function usedPart({
+  totalBytes,
+  freeBytes,
+}: {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+}): number {
   if (totalBytes <= 0) return 0;
   return Math.min(1, Math.max(0, 1 - freeBytes / totalBytes));
 }

@@ -169,7 +169,11 @@ function destroy(tx: Transaction, resource: DiskResource, context: DecisionConte
   const name = nameOf(volume);
   const container = tx.state.containersOf(volume.uuid)[0];
   if (container !== undefined) {
-    throw refused("in_use", `Cannot destroy volume ${name}: attached to container ${container.id}, detach it first`);
+    const lingers = attachmentPhases(tx.state, volume.uuid).every((phase) => phase === "lingering");
+    const reason = lingers
+      ? `container ${container.id} was detached by force, and a process may still hold it`
+      : `attached to container ${container.id}, detach it first`;
+    throw refused("in_use", `Cannot destroy volume ${name}: ${reason}`);
   }
   requireAllowed(tx, volume, "destroy", context);
   const holder = context.heldBy(volume.uuid);

@@ -50,9 +50,14 @@ export function sourceKey(source: DiskSource): string {
   return source.type === "ROOT" ? "ROOT" : `${source.type}:${source.root}`;
 }
 
+/** Stacks are shared by all volumes of a pool, and never change. */
+const knownKeys = new WeakMap<readonly Reservation[], { readonly source: DiskSource; readonly key: string }>();
+
 /** A string that is equal exactly for pools of disk that merge: same disk, same reservation stack. */
 export function poolKey(source: DiskSource, reservations: readonly Reservation[]): string {
-  return JSON.stringify([
+  const known = knownKeys.get(reservations);
+  if (known?.source === source) return known.key;
+  const key = JSON.stringify([
     sourceKey(source),
     ...reservations.map((level) => [
       level.type,
@@ -61,6 +66,8 @@ export function poolKey(source: DiskSource, reservations: readonly Reservation[]
       level.labels?.map((label) => [label.key, label.value ?? null]) ?? null,
     ]),
   ]);
+  knownKeys.set(reservations, { source, key });
+  return key;
 }
 
 /** The most refined role, `undefined` for unreserved disk. */

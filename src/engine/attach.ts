@@ -116,16 +116,27 @@ function volumeOf(parts: Parts, uuid: Incarnation): Volume {
 
 async function mount(parts: Parts, request: AttachRequest, attachment: Attachment): Promise<Attachment> {
   const volume = volumeOf(parts, attachment.uuid);
-  const mounted = await parts.mounter.attach({
-    sandbox: request.sandbox,
-    containerPath: attachment.containerPath,
-    uuid: volume.uuid,
-    diskRoot: diskOfVolume(parts.disks, volume).root,
-    directory: volume.directory,
-    mode: attachment.mode,
-    ...(volume.firstAttachedAt === undefined ? { owner: request.owner ?? "sandbox" } : {}),
-  });
-  return { ...attachment, ...mounted, phase: "attached" };
+  try {
+    const mounted = await parts.mounter.attach({
+      sandbox: request.sandbox,
+      containerPath: attachment.containerPath,
+      uuid: volume.uuid,
+      diskRoot: diskOfVolume(parts.disks, volume).root,
+      directory: volume.directory,
+      mode: attachment.mode,
+      ...(volume.firstAttachedAt === undefined ? { owner: request.owner ?? "sandbox" } : {}),
+    });
+    return { ...attachment, ...mounted, phase: "attached" };
+  } catch (error) {
+    throw withName(error, volume);
+  }
+}
+
+/** The mounter knows incarnations only; people know names. */
+function withName(error: unknown, volume: Volume): unknown {
+  if (!(error instanceof HoldfastError)) return error;
+  const message = error.message.replaceAll(volume.uuid, nameOf(volume));
+  return new HoldfastError(error.code, message, { cause: error, ...(error.details && { details: error.details }) });
 }
 
 /** Takes a mount away; by force also from under its processes, which then still hold the volume. */

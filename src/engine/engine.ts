@@ -37,6 +37,13 @@ export interface Engine {
   /** Brings a retained volume back with its content. */
   restore(actor: Actor, request: RestoreRequest): Promise<VolumeView>;
 
+  /**
+   * Deletes the content of retained volumes for good: those that are due, or the named ones however young. What somebody
+   * holds stays. With `dryRun` says what would be deleted, by the disks' usage now.
+   * @throws `no_such_volume`, `in_use` for a named one that is not there or not destroyed: nothing is deleted then
+   */
+  collect(actor: Actor, request: CollectRequest): Promise<CollectOutcome>;
+
   /** The node's disk, without what the actor may not view. */
   resources(actor: Actor): Promise<NodeResources>;
   /** Live and retained volumes that the actor may view, ordered by role, id, then newest first. */
@@ -80,6 +87,24 @@ export type RestoreRequest = (
   readonly as?: VolumeId;
 };
 
+export interface CollectRequest {
+  readonly dryRun: boolean;
+  readonly uuids?: readonly Incarnation[];
+}
+
+export interface CollectView {
+  readonly volume: Volume;
+  /** When it is collected by itself, at the disk's present usage. */
+  readonly dueAt: WallMs;
+}
+
+/** Of the volumes that were asked for, or all retained ones that the actor may view. */
+export interface CollectOutcome {
+  /** What is gone, or would be. */
+  readonly collected: readonly CollectView[];
+  readonly kept: readonly (CollectView & { readonly reason: string })[];
+}
+
 export interface VolumeFilter {
   readonly role?: Role;
   readonly state?: VolumeState;
@@ -94,6 +119,8 @@ export interface VolumeView {
   /** Absolute path of its content now; empty while its disk is not there. */
   readonly path: string;
   readonly containers: readonly ContainerId[];
+  /** When a retained volume is collected by itself, at the disk's present usage. */
+  readonly dueAt?: WallMs;
   /** Why it is `damaged` or what fails about it, and what to do. */
   readonly problem?: string;
 }

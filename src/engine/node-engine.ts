@@ -4,6 +4,7 @@
  */
 
 import { mayView } from "../domain/authorise.ts";
+import type { CollectRule } from "../domain/collect.ts";
 import { codeOf, type ErrorCode, HoldfastError } from "../domain/error.ts";
 import { type Actor, actorName, type Operation } from "../domain/operation.ts";
 import { type OperationRecord, operationKey } from "../domain/records.ts";
@@ -12,8 +13,11 @@ import { roleOf } from "../domain/resource.ts";
 import type { AgentId, ContainerId, Role, VolumeId, WallMs } from "../domain/units.ts";
 import type { Store } from "../ports/store.ts";
 import { attachVolumes, detachVolumes } from "./attach.ts";
+import { Collector } from "./collector.ts";
 import type {
   AttachRequest,
+  CollectOutcome,
+  CollectRequest,
   ContainerView,
   Engine,
   NodeResources,
@@ -30,7 +34,7 @@ import { Observations } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { performOperations } from "./perform.ts";
 import { reconcileContainers, reconcileVolumes, settleInterrupted } from "./reconcile.ts";
-import { checkDisks, findOrphans, type RecoverySummary, recover, recoverCopies } from "./recover.ts";
+import { checkDisks, findOrphans, type RecoverySummary, recover, recoverBehind } from "./recover.ts";
 import { findRetained, restoreVolume } from "./restore.ts";
 import { Serial } from "./serial.ts";
 import { countStates, findVolume, listProblems, viewContainer, viewDisks, viewVolume, viewVolumes } from "./views.ts";
@@ -43,10 +47,13 @@ export interface NodeEngineOptions extends Ports {
   readonly store: Store;
   readonly declared: readonly DiskResource[];
   readonly reconcileIntervalMs: number;
+  /** The rule by which retained volumes are collected, and how often it is looked at. */
+  readonly gc: CollectRule & { readonly intervalMs: number };
 }
 
 export class NodeEngine implements Engine {
   readonly #parts: Parts;
+  readonly #collector: Collector;
   readonly #reconcileIntervalMs: number;
   readonly #startedAt: WallMs;
   #ready = false;
@@ -62,6 +69,7 @@ export class NodeEngine implements Engine {
     });
     const labeller = new Labeller(options, ledger);
     this.#parts = { ...options, ledger, labeller, observations: new Observations(), serial: new Serial() };
+    this.#collector = new Collector(this.#parts, options.gc.intervalMs);
     this.#reconcileIntervalMs = options.reconcileIntervalMs;
     this.#startedAt = options.clock.now();
   }
@@ -77,16 +85,19 @@ export class NodeEngine implements Engine {
   /** Reads the checkpoint, recovers, and is ready when it resolves. */
   async start(): Promise<void> {
     await this.#parts.ledger.open();
-    this.#recovery = await recover(this.#parts);
+    const { summary, rest } = await recover(this.#parts);
+    this.#recovery = summary;
     this.#ready = true;
-    this.#behind = this.#guarded("Cannot restore labels or look for orphans", () => recoverCopies(this.#parts));
+    this.#behind = this.#guarded("Cannot finish the recovery behind readiness", () => recoverBehind(this.#parts, rest));
     this.#scheduleReconcile();
+    this.#collector.start();
   }
 
   /** Finishes what was begun. Nothing is unmounted. */
   async stop(): Promise<void> {
     this.#ready = false;
     this.#cancelReconcile?.();
+    await this.#collector.stop();
     await this.#behind;
     await Promise.all(this.#running);
     await this.#guarded("Cannot sync labels", () => this.#parts.labeller.flush());
@@ -133,6 +144,10 @@ export class NodeEngine implements Engine {
         return viewVolume(this.#parts, state, volume);
       });
     });
+  }
+
+  collect(actor: Actor, request: CollectRequest): Promise<CollectOutcome> {
+    return this.#measured("gc", () => this.#collector.collect(actor, request));
   }
 
   async resources(actor: Actor): Promise<NodeResources> {
@@ -210,7 +225,7 @@ export class NodeEngine implements Engine {
   async reconcile(): Promise<void> {
     this.#requireReady();
     const startedAt = performance.now();
-    await reconcileVolumes(this.#parts);
+    await reconcileVolumes(this.#parts, [...this.#parts.ledger.state.volumes.values()]);
     await reconcileContainers(this.#parts);
     await checkDisks(this.#parts);
     await findOrphans(this.#parts);

@@ -23,6 +23,8 @@ export class Observations {
   orphans: readonly string[] = [];
   /** Disk that takes no new reservations, by source key: why. */
   readonly closedDisks = new Map<string, string>();
+  /** The used part of each disk when it was last measured, 0 to 1, by source key. */
+  readonly usage = new Map<string, number>();
   readonly #retries = new Map<Incarnation, Retry>();
 
   /** Why a volume cannot be used, from its directory or from one of its mounts. */

@@ -1,4 +1,5 @@
 /** What the engine's modules share: the ports, and the engine's own state. */
+import type { CollectRule } from "../domain/collect.ts";
 import type { Ports } from "./handed-ports.ts";
 import type { Labeller } from "./labeller.ts";
 import type { Ledger } from "./ledger.ts";
@@ -11,4 +12,6 @@ export interface Parts extends Ports {
   readonly observations: Observations;
   /** One thing at a time for each container, and for each incarnation whose directory moves. */
   readonly serial: Serial;
+  /** When retained volumes are collected. */
+  readonly gc: CollectRule;
 }

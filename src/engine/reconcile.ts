@@ -182,19 +182,29 @@ async function isHeld(parts: Parts, uuid: Incarnation): Promise<boolean> {
   }
 }
 
-/** Every volume's directory. Returns how many half-done operations were taken up again. */
-export async function reconcileVolumes(parts: Parts): Promise<number> {
+/**
+ * These volumes' directories. Stops when so much time is used up; returns how many half-done operations were taken up
+ * again, and the volumes that were not looked at.
+ */
+export async function reconcileVolumes(
+  parts: Parts,
+  volumes: readonly Volume[],
+  budgetMs = Number.POSITIVE_INFINITY,
+): Promise<{ readonly resumed: number; readonly rest: readonly Volume[] }> {
+  const endMs = performance.now() + budgetMs;
   const toRetire: Volume[] = [];
   let examined = 0;
-  for (const { uuid } of [...parts.ledger.state.volumes.values()]) {
-    const volume = parts.ledger.state.volumes.get(uuid);
-    if (volume !== undefined && examine(parts, volume) === "retire") toRetire.push(volume);
-    examined += 1;
-    if (examined % VOLUMES_PER_SLICE === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+  while (examined < volumes.length && performance.now() < endMs) {
+    for (const { uuid } of volumes.slice(examined, examined + VOLUMES_PER_SLICE)) {
+      const volume = parts.ledger.state.volumes.get(uuid);
+      if (volume !== undefined && examine(parts, volume) === "retire") toRetire.push(volume);
+    }
+    examined += VOLUMES_PER_SLICE;
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
   const due = toRetire.filter((volume) => parts.observations.mayRetry(volume.uuid, parts.clock.bootTimeMs()));
-  await retire(parts, due);
-  return due.length;
+  if (due.length > 0) await retire(parts, due);
+  return { resumed: due.length, rest: volumes.slice(examined) };
 }
 
 /** Notes what is wrong with a volume's directory, and says whether it has yet to go to trash. */
@@ -216,8 +226,10 @@ function examine(parts: Parts, volume: Volume): "retire" | "stay" {
     }
     case "destroying":
       return "retire";
-    case "retained":
     case "collecting":
+      // The collection that was begun ends it.
+      return "stay";
+    case "retained":
       return disk.examineTrash(volume.uuid).state === "missing" ? "retire" : "stay";
   }
 }

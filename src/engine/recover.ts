@@ -1,5 +1,7 @@
 /** What happens between start and readiness; then what may be done behind it. */
+import { usedPart } from "../domain/collect.ts";
 import { freeOf } from "../domain/node.ts";
+import type { Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import { type Incarnation, type MilliMb, toBytes, toMb } from "../domain/units.ts";
 import type { Disk } from "../ports/disk.ts";
@@ -9,10 +11,19 @@ import { reconcileContainers, reconcileVolumes } from "./reconcile.ts";
 
 export type RecoverySummary = NodeStatus["recovery"];
 
+/** Examining directories holds up readiness for so long at most: some 20,000 volumes. An attach looks for itself. */
+const EXAMINE_MS = 100;
+
+export interface Recovered {
+  readonly summary: RecoverySummary;
+  /** Volumes whose directories have yet to be looked at. */
+  readonly rest: readonly Volume[];
+}
+
 /** Brings records and world together. Nobody else is served yet. */
-export async function recover(parts: Parts): Promise<RecoverySummary> {
+export async function recover(parts: Parts): Promise<Recovered> {
   const startedAt = performance.now();
-  const completedVolumes = await reconcileVolumes(parts);
+  const { resumed, rest } = await reconcileVolumes(parts, [...parts.ledger.state.volumes.values()], EXAMINE_MS);
   const containers = await reconcileContainers(parts);
   await checkDisks(parts);
   const durationMs = performance.now() - startedAt;
@@ -21,16 +32,17 @@ export async function recover(parts: Parts): Promise<RecoverySummary> {
     durationMs: Math.round(durationMs),
     adopted: containers.adopted,
     cleared: containers.cleared,
-    completed: containers.completed + completedVolumes,
+    completed: containers.completed + resumed,
     damaged: parts.observations.damage.size + parts.ledger.damaged.length,
     orphans: [],
   };
   parts.log.info(summary, "Recovered");
-  return summary;
+  return { summary, rest };
 }
 
-/** Labels that a crash may have lost, and directories that no record names: behind readiness, for both may be many. */
-export async function recoverCopies(parts: Parts): Promise<void> {
+/** What may be many, and is done behind readiness: further directories, labels that a crash may have lost, orphans. */
+export async function recoverBehind(parts: Parts, rest: readonly Volume[]): Promise<void> {
+  await reconcileVolumes(parts, rest);
   await parts.labeller.rewriteStale();
   await findOrphans(parts);
 }
@@ -81,7 +93,9 @@ export async function checkDisks(parts: Parts): Promise<void> {
 async function overdrawn(parts: Parts, disk: Disk): Promise<string | undefined> {
   const declared = declaredOf(parts, sourceKey(disk.source));
   try {
-    const { totalBytes } = await disk.usage();
+    const usage = await disk.usage();
+    parts.observations.usage.set(sourceKey(disk.source), usedPart(usage));
+    const { totalBytes } = usage;
     if (toBytes(declared) <= totalBytes) return undefined;
     return `${toMb(declared)} MB are declared, its file system has ${Math.floor(totalBytes / 1024 / 1024)} MB`;
   } catch (error) {

@@ -33,6 +33,8 @@ export async function restoreVolume(parts: Parts, actor: Actor, uuid: Incarnatio
     throw error;
   }
   if (restored === undefined) throw new Error("The restore was committed without a decision");
+  // It may have been due, and held.
+  parts.observations.succeeded(uuid);
   labeller.write([restored]);
   labeller.reservationsChanged();
   return restored;

@@ -8,6 +8,7 @@ import type { Actor } from "../domain/operation.ts";
 import type { Container, Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import { type Role, toMb, type VolumeId } from "../domain/units.ts";
+import { candidateOf } from "./collect-request.ts";
 import type { ContainerView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
@@ -20,6 +21,7 @@ export function viewVolume(parts: Parts, state: NodeState, volume: Volume): Volu
     state: volumeState(parts, state, volume),
     path: parts.disks.get(sourceKey(volume.source))?.contentPath(volume) ?? "",
     containers: state.containersOf(volume.uuid).map((container) => container.id),
+    ...(volume.phase === "retained" ? { dueAt: candidateOf(parts, volume).dueAt } : {}),
     ...(problem === undefined ? {} : { problem }),
   };
 }

@@ -121,7 +121,6 @@ class DirectoryDisk implements Disk {
       discard: (spare) => removeUnused(volumes.fd, spare.uuid),
       onRefillFailure: (error) => log.warn({ root, err: error }, "Spare directories cannot be made"),
     });
-    this.#pool.fill();
   }
 
   async take(count: number): Promise<readonly Spare[]> {
@@ -214,6 +213,7 @@ class DirectoryDisk implements Disk {
     for (const spare of found.slice(kept.length)) removeUnused(volumes.fd, spare.uuid);
     await ONE_BY_ONE.syncSpares(volumes, kept);
     this.#pool.add(kept);
+    this.#pool.fill();
     return new Set(found.map(({ uuid }) => uuid));
   }
 

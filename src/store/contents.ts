@@ -1,9 +1,11 @@
 /** Puts what the worker read together: every record is judged alone, and a bad one only costs itself. */
-import type { Records, Table } from "../domain/records.ts";
+import type { Records, Table, Volume } from "../domain/records.ts";
+import { poolKey } from "../domain/resource.ts";
 import type { DamagedRecord, StoreContents } from "../ports/store.ts";
 import { damagedCheckpoint } from "./damaged.ts";
 import { keyOf, parseHeader, parseLabelledThrough, parseRecord } from "./schema.ts";
 
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type MutableTables = { readonly [T in Table]: Map<string, Records[T]> };
 
 export class ContentsBuilder {
@@ -15,6 +17,7 @@ export class ContentsBuilder {
     operations: new Map(),
   };
   readonly #damaged: DamagedRecord[] = [];
+  readonly #stacks = new Map<string, Pick<Volume, "source" | "reservations">>();
 
   /** `path` of the checkpoint, for its refusal. */
   constructor(path: string) {
@@ -50,7 +53,23 @@ export class ContentsBuilder {
     }
     // The record's own string becomes the key: 50,000 equal copies need not be kept.
     const ownKey = keyOf(table, parsed.value);
-    if (ownKey === key) this.#records[table].set(ownKey, parsed.value);
-    else this.refuse(table, key, "it lies under another record's key");
+    if (ownKey !== key) {
+      this.refuse(table, key, "it lies under another record's key");
+      return;
+    }
+    if (table === "volumes") this.#shareStack(parsed.value as Mutable<Volume>);
+    this.#records[table].set(ownKey, parsed.value);
+  }
+
+  /** Tens of thousands of volumes lie in few pools: they need not keep equal copies of its stack. */
+  #shareStack(volume: Mutable<Volume>): void {
+    const key = poolKey(volume.source, volume.reservations);
+    const shared = this.#stacks.get(key);
+    if (shared === undefined) {
+      this.#stacks.set(key, { source: volume.source, reservations: volume.reservations });
+      return;
+    }
+    volume.source = shared.source;
+    volume.reservations = shared.reservations;
   }
 }

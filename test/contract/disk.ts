@@ -123,6 +123,39 @@ export function diskContract(name: string, make: () => Promise<DiskWorld>): void
       expect(disk.examine(volume.uuid).state).toBe("present");
     });
 
+    test("purge deletes a destroyed volume, its content and its label, and leaves every other", async () => {
+      const [volume, other, live] = [await create(), await create(), await create()];
+      world.fill(volume.uuid);
+      for (const dropped of [volume, other]) await disk.drop(dropped);
+      expect((await disk.purge(volume.uuid)).entries).toBe(4);
+      expect(disk.examineTrash(volume.uuid)).toEqual({ state: "missing" });
+      expect(world.labelledId(volume.uuid)).toBeUndefined();
+      expect([disk.examineTrash(other.uuid).state, disk.examine(live.uuid).state]).toEqual(["present", "present"]);
+    });
+
+    test("purge of what is not in trash does nothing, and leaves a live volume", async () => {
+      const volume = await create();
+      expect(await disk.purge(volume.uuid)).toEqual({ entries: 0 });
+      expect(disk.examine(volume.uuid).state).toBe("present");
+    });
+
+    test("purge is interrupted by its signal, and is gone on with by the next", async () => {
+      const volume = await create();
+      world.fill(volume.uuid);
+      await disk.drop(volume);
+      const interrupted = disk.purge(volume.uuid, { signal: AbortSignal.abort() });
+      await expect(interrupted).rejects.toMatchObject({ code: "unavailable" });
+      await disk.purge(volume.uuid);
+      expect((await disk.list(() => false)).trash).toEqual([]);
+    });
+
+    test("a purged volume cannot be restored", async () => {
+      const volume = await create();
+      await disk.drop(volume);
+      await disk.purge(volume.uuid);
+      await expect(disk.restore(volume)).rejects.toMatchObject({ code: "damaged" });
+    });
+
     test("the symlink follows the volume", async () => {
       const volume = await create();
       expect(world.link(volume)).toBe(volume.uuid);

@@ -22,6 +22,7 @@ export const PEER: Actor = { kind: "peer", uid: 0, name: "root" };
 export const OPS: Actor = { kind: "principal", principal: "ops" as Principal };
 export const ADS = [reservedFor("ads")];
 export const RECONCILE_MS = 30_000;
+export const GC = { delayMs: 7 * 86_400_000, headroom: 0.1, intervalMs: 60_000, minAgeMs: 3_600_000 };
 
 export const SILENT: Metrics = { operation() {}, commit() {}, reconciled() {} };
 
@@ -156,6 +157,7 @@ export class Rig {
       metrics: SILENT,
       acls: () => this.#acls,
       reconcileIntervalMs: RECONCILE_MS,
+      gc: GC,
     });
   }
 }

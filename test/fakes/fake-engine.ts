@@ -13,7 +13,14 @@ import type {
   VolumeId,
   WallMs,
 } from "../../src/domain/units.ts";
-import type { ContainerView, Engine, NodeStatus, VolumeView } from "../../src/engine/engine.ts";
+import type {
+  CollectOutcome,
+  CollectView,
+  ContainerView,
+  Engine,
+  NodeStatus,
+  VolumeView,
+} from "../../src/engine/engine.ts";
 
 export const AGENT_ID = "11111111-1111-4111-8111-111111111111";
 export const VOLUME_UUID = "22222222-2222-4222-8222-222222222222";
@@ -53,6 +60,7 @@ export function makeFakeEngine(): FakeEngine {
     perform: (...args) => answer("perform", args, { ...RECORD, id: args[2]?.id ?? RECORD.id }),
     attach: (...args) => answer("attach", args, CONTAINER),
     detach: (...args) => answer("detach", args, undefined),
+    collect: (...args) => answer("collect", args, COLLECTED),
     restore: (...args) => answer("restore", args, VOLUME),
     resources: (...args) => answer("resources", args, { agentId: engine.agentId, resources: RESOURCES }),
     volumes: (...args) => answer("volumes", args, [VOLUME]),
@@ -87,6 +95,17 @@ const VOLUME: VolumeView = {
   path: `/data/volumes/${VOLUME_UUID}/content`,
   containers: ["web-1" as ContainerId],
 };
+
+const RETAINED: CollectView = {
+  volume: {
+    ...VOLUME.volume,
+    phase: "retained",
+    retired: { at, bootId: "boot" as BootId, bootTimeMs: 1 },
+  },
+  dueAt: (at + 604_800_000) as WallMs,
+};
+
+const COLLECTED: CollectOutcome = { collected: [RETAINED], kept: [{ ...RETAINED, reason: "its time has not come" }] };
 
 const CONTAINER: ContainerView = {
   container: {

@@ -135,8 +135,9 @@ describe("openDirectoryDisk", () => {
 });
 
 describe("spares", () => {
-  test("are there before anybody asks, and identified by inode and birth time", async () => {
+  test("are there before anybody asks, once leftovers were looked for, and identified by inode and birth time", async () => {
     const disk = await open();
+    await disk.list(() => false);
     await expect.poll(() => readdirSync(`${root}/volumes`).length).toBe(5);
     const spare = await one(disk);
     const { ino, birthtimeNs } = lstatSync(`${root}/volumes/${spare.uuid}/content`, { bigint: true });

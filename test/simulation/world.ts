@@ -51,6 +51,7 @@ export class World {
       metrics: SILENT,
       acls: () => PERMISSIVE,
       reconcileIntervalMs: 2_000,
+      gc: { delayMs: 7 * 86_400_000, headroom: 0.1, intervalMs: 60_000, minAgeMs: 3_600_000 },
     });
   }
 

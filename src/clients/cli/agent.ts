@@ -4,6 +4,8 @@ import type {
   ContainerJson,
   ContainersJson,
   DetachedJson,
+  GcBody,
+  GcJson,
   HealthJson,
   OperationsBody,
   OperationsJson,
@@ -24,6 +26,7 @@ export interface Agent {
   volumes(query: VolumesQuery): Promise<VolumesJson>;
   volume(name: VolumeName): Promise<VolumeJson>;
   restore(body: RestoreBody): Promise<VolumeJson>;
+  gc(body: GcBody): Promise<GcJson>;
   perform(body: OperationsBody): Promise<OperationsJson>;
   outcome(operationId: string): Promise<OperationsJson>;
   containers(): Promise<ContainersJson>;
@@ -42,6 +45,7 @@ export function openAgent(socketPath: string): Agent {
     volumes: (query) => ask("GET", `/v1/volumes${queryText({ ...query })}`),
     volume: ({ role, id }) => ask("GET", `/v1/volumes/${encodeURIComponent(role)}/${encodeURIComponent(id)}`),
     restore: (body) => ask("POST", "/v1/volumes/restore", body),
+    gc: (body) => ask("POST", "/v1/gc", body),
     perform: (body) => ask("POST", "/v1/operations", body),
     outcome: (operationId) => ask("GET", `/v1/operations/${encodeURIComponent(operationId)}`),
     containers: () => ask("GET", "/v1/containers"),

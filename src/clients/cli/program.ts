@@ -50,6 +50,11 @@ export const CLIENT_COMMANDS: CommandTable = {
     summary: "bring a destroyed volume back with its content",
     load: async () => (await import("./restore.ts")).configureRestore,
   },
+  gc: {
+    group: DISK,
+    summary: "delete the content of destroyed volumes for good, or say what would be",
+    load: async () => (await import("./gc.ts")).configureGc,
+  },
   list: {
     group: DISK,
     summary: "list volumes, destroyed ones that are retained too",

@@ -33,6 +33,7 @@ function describeVolume(volume: VolumeJson): string {
     ["Principal", volume.principal],
     ["Created", `${volume.createdAt} by ${volume.createdBy}`],
     ["Destroyed", volume.retiredAt],
+    ["Collected", volume.dueAt === undefined ? undefined : `at ${volume.dueAt}, earlier when the disk gets fuller`],
     ["UUID", volume.uuid],
   ]);
 }

@@ -4,12 +4,13 @@ import { z } from "zod";
 import { HoldfastError } from "../../domain/error.ts";
 import { LIFECYCLE, type VolumeState } from "../../domain/lifecycle.ts";
 import { parseIncarnation, parseRole, parseVolumeId } from "../../domain/names.ts";
-import type { Engine, PerformOptions, RestoreRequest, VolumeFilter } from "../../engine/engine.ts";
+import type { CollectRequest, Engine, PerformOptions, RestoreRequest, VolumeFilter } from "../../engine/engine.ts";
 import { parseOperations } from "./operations.ts";
 import { parseQuery, parseWith, text } from "./schema.ts";
-import { containerJson, operationsJson, resourcesJson, statusJson, volumeJson } from "./views.ts";
+import { containerJson, gcJson, operationsJson, resourcesJson, statusJson, volumeJson } from "./views.ts";
 import type {
   ContainersJson,
+  GcJson,
   OperationsJson,
   OperationsListJson,
   ResourcesJson,
@@ -39,6 +40,12 @@ const RESTORE = z.strictObject({
   id: z.unknown().optional(),
   uuid: z.unknown().optional(),
   as: z.unknown().optional(),
+});
+
+const GC = z.strictObject({
+  dryRun: z.boolean().optional(),
+  // An empty list must not mean all that is due.
+  uuids: z.array(z.unknown()).min(1).optional(),
 });
 
 export interface V1Options {
@@ -74,6 +81,11 @@ export function addV1Routes(app: FastifyInstance, { engine, version, readBody }:
     return { containers: containers.map(containerJson) };
   });
 
+  app.post("/v1/gc", async (request): Promise<GcJson> => {
+    const wanted = parseCollect(readBody(request));
+    return gcJson(await engine.collect(request.actor, wanted), wanted.dryRun);
+  });
+
   addOperations(app, engine, readBody);
 }
 
@@ -106,6 +118,14 @@ function parseFilter(request: FastifyRequest): VolumeFilter {
     ...(state === undefined ? {} : { state }),
     ...(limit === undefined ? {} : { limit: Number(limit) }),
     ...(after === undefined ? {} : { after: parseIncarnation(after, "after") }),
+  };
+}
+
+function parseCollect(body: unknown): CollectRequest {
+  const { dryRun, uuids } = parseWith(GC, body, "the body");
+  return {
+    dryRun: dryRun === true,
+    ...(uuids === undefined ? {} : { uuids: uuids.map((uuid, index) => parseIncarnation(uuid, `uuids[${index}]`)) }),
   };
 }
 

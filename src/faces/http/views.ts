@@ -4,10 +4,26 @@ import { printResource } from "../../domain/mesos-format.ts";
 import { resourceOf } from "../../domain/node.ts";
 import type { OperationRecord } from "../../domain/records.ts";
 import { toMb, type WallMs } from "../../domain/units.ts";
-import type { ContainerView, NodeResources, NodeStatus, VolumeView } from "../../engine/engine.ts";
-import type { AttachmentJson, ContainerJson, OperationsJson, ResourcesJson, StatusJson, VolumeJson } from "./wire.ts";
+import type {
+  CollectOutcome,
+  CollectView,
+  ContainerView,
+  NodeResources,
+  NodeStatus,
+  VolumeView,
+} from "../../engine/engine.ts";
+import type {
+  AttachmentJson,
+  ContainerJson,
+  GcJson,
+  GcVolumeJson,
+  OperationsJson,
+  ResourcesJson,
+  StatusJson,
+  VolumeJson,
+} from "./wire.ts";
 
-export function volumeJson({ volume, state, path, containers, problem }: VolumeView): VolumeJson {
+export function volumeJson({ volume, state, path, containers, dueAt, problem }: VolumeView): VolumeJson {
   const { principal, retired, source } = volume;
   return {
     uuid: volume.uuid,
@@ -23,6 +39,7 @@ export function volumeJson({ volume, state, path, containers, problem }: VolumeV
     createdAt: iso(volume.createdAt),
     createdBy: volume.createdBy,
     ...(retired === undefined ? {} : { retiredAt: iso(retired.at) }),
+    ...(dueAt === undefined ? {} : { dueAt: iso(dueAt) }),
     ...(source.type === "ROOT" ? {} : { source }),
     ...(problem === undefined ? {} : { problem }),
     resource: printResource(resourceOf(volume), "post"),
@@ -41,6 +58,23 @@ export function containerJson({ container, attachments }: ContainerView): Contai
 
 export function operationsJson(record: OperationRecord, state: OperationsJson["state"] = "FINISHED"): OperationsJson {
   return { id: record.id, state, by: record.by, at: iso(record.at), operations: record.operations };
+}
+
+export function gcJson({ collected, kept }: CollectOutcome, dryRun: boolean): GcJson {
+  const gone = collected.map(gcVolumeJson);
+  return { ...(dryRun ? { would: gone } : { collected: gone }), kept: kept.map(gcVolumeJson) };
+}
+
+function gcVolumeJson({ volume, dueAt, reason }: CollectView & { readonly reason?: string }): GcVolumeJson {
+  return {
+    uuid: volume.uuid,
+    role: volume.role,
+    id: volume.id,
+    sizeMb: toMb(volume.size),
+    ...(volume.retired === undefined ? {} : { retiredAt: iso(volume.retired.at) }),
+    dueAt: iso(dueAt),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 export function statusJson(status: NodeStatus, version: string): StatusJson {

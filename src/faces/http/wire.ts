@@ -80,6 +80,8 @@ export interface VolumeJson {
   readonly createdBy: string;
   /** When it was destroyed. */
   readonly retiredAt?: string;
+  /** When its content is deleted for good, at the disk's present usage; only while it is retained. */
+  readonly dueAt?: string;
   /** Absent on the work root's own disk. */
   readonly source?: DiskSource;
   /** What is wrong, and what to do. */
@@ -110,6 +112,37 @@ export type RestoreBody = (
   /** The id it shall have now; default: the one it had. */
   readonly as?: string;
 };
+
+/** `POST /v1/gc`; answered with a `GcJson`. */
+export interface GcBody {
+  /** Says what would be collected, deletes nothing. */
+  readonly dryRun?: boolean;
+  /** These, however young, instead of what is due. */
+  readonly uuids?: readonly string[];
+}
+
+/** Of the volumes that were named, or all retained ones that the caller may view. */
+export interface GcJson {
+  /** What was deleted for good; absent after a dry run. */
+  readonly collected?: readonly GcVolumeJson[];
+  /** What would be; only after a dry run. */
+  readonly would?: readonly GcVolumeJson[];
+  /** What stays, each with its reason. */
+  readonly kept: readonly GcVolumeJson[];
+}
+
+export interface GcVolumeJson {
+  readonly uuid: string;
+  readonly role: string;
+  readonly id: string;
+  readonly sizeMb: number;
+  /** When it was destroyed. */
+  readonly retiredAt?: string;
+  /** When it is collected by itself, at the disk's present usage. */
+  readonly dueAt: string;
+  /** Why it stays. */
+  readonly reason?: string;
+}
 
 /** One operation in the shape of Mesos's `Offer.Operation`; resources in any of Mesos's three forms. */
 export type OperationBody =

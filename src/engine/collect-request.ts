@@ -1,0 +1,103 @@
+/** Garbage collection as somebody asks for it: what they may have collected, what is or would be, and why the rest stays. */
+import { may, mayView } from "../domain/authorise.ts";
+import { assess, type Candidate } from "../domain/collect.ts";
+import { nameOf } from "../domain/decide.ts";
+import { HoldfastError } from "../domain/error.ts";
+import type { NodeState } from "../domain/node.ts";
+import { type Actor, actorName } from "../domain/operation.ts";
+import type { Volume } from "../domain/records.ts";
+import { sourceKey } from "../domain/resource.ts";
+import type { Incarnation } from "../domain/units.ts";
+import { type Attempts, assessDisk, collectByRule, collectNamed, momentNow, whyNot } from "./collect.ts";
+import type { CollectOutcome, CollectRequest, CollectView } from "./engine.ts";
+import { lookForHolds } from "./holds.ts";
+import type { Parts } from "./parts.ts";
+
+const WAITS = "its time has not come";
+const NOT_NEEDED = "the disk has room enough without it";
+
+export async function collectOnRequest(
+  parts: Parts,
+  signal: AbortSignal,
+  actor: Actor,
+  request: CollectRequest,
+): Promise<CollectOutcome> {
+  const mayCollect = (volume: Volume): boolean => may(parts.acls(), actor, "destroy_volumes", volume.principal ?? "");
+  if (request.uuids !== undefined) {
+    const uuids = [...new Set(request.uuids)];
+    const named = await parts.ledger.read((state) => uuids.map((uuid) => requireRetained(parts, state, actor, uuid)));
+    const candidates = named.map((volume) => candidateOf(parts, volume));
+    const attempts = request.dryRun ? await preview(parts, named) : await collectNamed(parts, signal, uuids);
+    return outcome(candidates, (volume) => attempts.get(volume.uuid));
+  }
+  const candidates = (await assessNode(parts)).filter(({ volume }) => mayView(parts.acls(), actor, volume.role));
+  const attempts = request.dryRun
+    ? await previewByRule(parts, candidates)
+    : await collectByRule(parts, signal, mayCollect);
+  return outcome(candidates, (volume, isDue) => {
+    if (!mayCollect(volume)) return `the ACLs do not allow destroy_volumes to ${actorName(actor)}`;
+    if (attempts.has(volume.uuid)) return attempts.get(volume.uuid);
+    return isDue ? NOT_NEEDED : WAITS;
+  });
+}
+
+/** What is shown of a volume that is or will be collected. */
+export function candidateOf(parts: Parts, volume: Volume): Candidate {
+  const usage = parts.observations.usage.get(sourceKey(volume.source)) ?? 0;
+  return assess(volume, parts.gc, momentNow(parts), usage);
+}
+
+/** Whether it may be collected comes before whether it is there. */
+function requireRetained(parts: Parts, state: NodeState, actor: Actor, uuid: Incarnation): Volume {
+  const volume = state.volumes.get(uuid);
+  const creator = volume === undefined ? undefined : (volume.principal ?? "");
+  if (!may(parts.acls(), actor, "destroy_volumes", creator)) {
+    const reason = `the ACLs do not allow destroy_volumes to ${actorName(actor)}`;
+    throw new HoldfastError("forbidden", `Cannot collect volume ${uuid}: ${reason}`);
+  }
+  if (volume === undefined) throw new HoldfastError("no_such_volume", `Cannot collect volume ${uuid}: there is none`);
+  if (volume.phase === "live") {
+    throw new HoldfastError("in_use", `Cannot collect volume ${nameOf(volume)}: it is not destroyed, destroy it first`);
+  }
+  return volume;
+}
+
+/** Everything that is retained or being collected, oldest first on each disk. */
+async function assessNode(parts: Parts): Promise<readonly Candidate[]> {
+  for (const disk of parts.disks.values()) await assessDisk(parts, disk);
+  const volumes = await parts.ledger.read((state) =>
+    [...state.volumes.values()].filter(({ phase }) => phase === "retained" || phase === "collecting"),
+  );
+  return volumes.map((volume) => candidateOf(parts, volume)).sort((left, right) => right.ageMs - left.ageMs);
+}
+
+async function preview(parts: Parts, volumes: readonly Volume[]): Promise<Attempts> {
+  if (volumes.length === 0) return new Map();
+  const holds = await lookForHolds(
+    parts,
+    volumes.map(({ uuid }) => uuid),
+  );
+  return new Map(volumes.map((volume) => [volume.uuid, whyNot(parts, volume, holds(volume.uuid))]));
+}
+
+function previewByRule(parts: Parts, candidates: readonly Candidate[]): Promise<Attempts> {
+  const due = candidates.filter(({ isDue, volume }) => isDue || volume.phase === "collecting");
+  return preview(
+    parts,
+    due.map(({ volume }) => volume),
+  );
+}
+
+function outcome(
+  candidates: readonly Candidate[],
+  reasonFor: (volume: Volume, isDue: boolean) => string | undefined,
+): CollectOutcome {
+  const collected: CollectView[] = [];
+  const kept: (CollectView & { readonly reason: string })[] = [];
+  for (const { volume, dueAt, isDue } of candidates) {
+    const reason = reasonFor(volume, isDue);
+    if (reason === undefined) collected.push({ volume, dueAt });
+    else kept.push({ volume, dueAt, reason });
+  }
+  return { collected, kept };
+}

@@ -1,0 +1,244 @@
+/**
+ * Garbage collection: deletes the content of retained volumes for good, oldest first, one after the other, only as much
+ * as the rule wants. Restore and collect of one incarnation never run at the same time.
+ *
+ *   retained ─▶ nobody holds it ─▶ commit `collecting`, durable ─▶ delete ─▶ commit its end
+ *
+ * What fails behind the first commit stays `collecting`, is shown and tried again; a start goes on with it.
+ */
+import { assessAll, type Candidate, type Moment, noteAge, usedPart } from "../domain/collect.ts";
+import { nameOf } from "../domain/decide.ts";
+import { codeOf, HoldfastError } from "../domain/error.ts";
+import type { Volume } from "../domain/records.ts";
+import { sourceKey } from "../domain/resource.ts";
+import type { Incarnation } from "../domain/units.ts";
+import type { Disk } from "../ports/disk.ts";
+import { diskOfVolume } from "./handed-ports.ts";
+import { lookForHolds } from "./holds.ts";
+import type { Parts } from "./parts.ts";
+
+/** What was tried: why it stays, `undefined` when it was collected. */
+export type Attempts = ReadonlyMap<Incarnation, string | undefined>;
+
+/** So many are asked for at once whether somebody holds them. */
+const VOLUMES_PER_SCAN = 64;
+/** What nobody held that long ago is asked for again. */
+const SCAN_VALID_MS = 5_000;
+const NOTES_PER_COMMIT = 500;
+
+/** One pass: goes on with what was begun, then takes what is due on each disk. */
+export async function collectByRule(
+  parts: Parts,
+  signal: AbortSignal,
+  concerns: (volume: Volume) => boolean = () => true,
+): Promise<Attempts> {
+  const attempts = new Map<Incarnation, string | undefined>();
+  await tryNoteAges(parts);
+  await goOnCollecting(parts, signal, attempts, concerns);
+  for (const disk of parts.disks.values()) {
+    try {
+      await collectOnDisk(parts, signal, disk, attempts, concerns);
+    } catch (error) {
+      parts.log.error({ error, disk: disk.root }, `Cannot collect garbage on disk ${disk.root}`);
+    }
+  }
+  return attempts;
+}
+
+/** These, however young; what somebody holds stays. */
+export async function collectNamed(
+  parts: Parts,
+  signal: AbortSignal,
+  uuids: readonly Incarnation[],
+): Promise<Attempts> {
+  const attempts = new Map<Incarnation, string | undefined>();
+  for (const uuid of uuids) {
+    const holds = await lookForHolds(parts, [uuid]);
+    const reason = await collectOne(parts, signal, uuid, holds(uuid));
+    attempts.set(uuid, reason);
+    const isBegun = parts.ledger.state.volumes.get(uuid)?.phase === "collecting";
+    if (reason !== undefined && isBegun) noteFailure(parts, signal, uuid, reason);
+  }
+  return attempts;
+}
+
+/** What a crash, a stop or a failure left in the middle. */
+export async function goOnCollecting(
+  parts: Parts,
+  signal: AbortSignal,
+  attempts = new Map<Incarnation, string | undefined>(),
+  concerns: (volume: Volume) => boolean = () => true,
+): Promise<void> {
+  const begun = volumesIn(parts, "collecting").filter((volume) => concerns(volume) && mayTry(parts, volume));
+  for (const { uuid } of begun) {
+    if (signal.aborted) return;
+    const holds = await lookForHolds(parts, [uuid]);
+    const reason = await collectOne(parts, signal, uuid, holds(uuid));
+    attempts.set(uuid, reason);
+    if (reason !== undefined) noteFailure(parts, signal, uuid, reason);
+  }
+}
+
+/** The retained volumes of a disk by the rule, oldest first, at its usage now. */
+export async function assessDisk(parts: Parts, disk: Disk): Promise<readonly Candidate[]> {
+  const key = sourceKey(disk.source);
+  const usage = await measure(parts, disk);
+  const volumes = volumesIn(parts, "retained").filter((volume) => sourceKey(volume.source) === key);
+  return assessAll(volumes, parts.gc, momentNow(parts), usage);
+}
+
+export function momentNow({ clock }: Pick<Parts, "clock">): Moment {
+  return { now: clock.now(), bootId: clock.bootId(), bootTimeMs: clock.bootTimeMs() };
+}
+
+async function collectOnDisk(
+  parts: Parts,
+  signal: AbortSignal,
+  disk: Disk,
+  attempts: Map<Incarnation, string | undefined>,
+  concerns: (volume: Volume) => boolean,
+): Promise<void> {
+  const isWanted = ({ isDue, volume }: Candidate): boolean =>
+    isDue && !attempts.has(volume.uuid) && concerns(volume) && mayTry(parts, volume);
+  for (;;) {
+    const due = (await assessDisk(parts, disk)).filter(isWanted).slice(0, VOLUMES_PER_SCAN);
+    if (due.length === 0) return;
+    const holds = await lookForHolds(
+      parts,
+      due.map(({ volume }) => volume.uuid),
+    );
+    const scannedAtMs = parts.clock.bootTimeMs();
+    for (const { volume } of due) {
+      if (signal.aborted) return;
+      if (parts.clock.bootTimeMs() - scannedAtMs > SCAN_VALID_MS || !(await isStillDue(parts, disk, volume))) break;
+      const reason = await collectOne(parts, signal, volume.uuid, holds(volume.uuid));
+      attempts.set(volume.uuid, reason);
+      if (reason !== undefined) noteFailure(parts, signal, volume.uuid, reason);
+    }
+  }
+}
+
+/** Each deletion makes room, and gives the others more time. */
+async function isStillDue(parts: Parts, disk: Disk, volume: Volume): Promise<boolean> {
+  const [candidate] = assessAll([volume], parts.gc, momentNow(parts), await measure(parts, disk));
+  return candidate?.isDue === true;
+}
+
+/** Says why it stays, `undefined` when it is gone. */
+function collectOne(
+  parts: Parts,
+  signal: AbortSignal,
+  uuid: Incarnation,
+  hold: string | undefined,
+): Promise<string | undefined> {
+  return parts.serial.run(uuid, async () => {
+    const startedAt = performance.now();
+    try {
+      if (signal.aborted)
+        throw new HoldfastError("unavailable", `Cannot collect volume ${uuid}: the daemon is stopping`);
+      const volume = await begin(parts, uuid, hold);
+      const { entries } = await diskOfVolume(parts.disks, volume).purge(uuid, { signal });
+      await parts.ledger.transact({ durable: false, releases: true }, (tx) => tx.set("volumes", uuid, undefined));
+      parts.observations.succeeded(uuid);
+      parts.metrics.operation("collect", "ok", performance.now() - startedAt);
+      parts.log.info({ volume: uuid, entries }, `Collected volume ${nameOf(volume)}`);
+      return undefined;
+    } catch (error) {
+      parts.metrics.operation("collect", codeOf(error), performance.now() - startedAt);
+      return error instanceof Error ? error.message : String(error);
+    }
+  });
+}
+
+/** Why a volume would not be collected now, given who holds it; `undefined` when it would. */
+export function whyNot(parts: Parts, volume: Volume, hold: string | undefined): string | undefined {
+  try {
+    requireCollectable(parts, volume, hold);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** From here on there is no way back. */
+async function begin(parts: Parts, uuid: Incarnation, hold: string | undefined): Promise<Volume> {
+  const volume = await parts.ledger.read((state) => state.volumes.get(uuid));
+  requireCollectable(parts, volume, hold);
+  await parts.ledger.transact({ durable: true, releases: true }, (tx) => {
+    const current = tx.state.volumes.get(uuid);
+    requireCollectable(parts, current, hold);
+    if (current.phase === "retained") tx.set("volumes", uuid, { ...current, phase: "collecting" });
+  });
+  return volume;
+}
+
+function requireCollectable(
+  parts: Parts,
+  volume: Volume | undefined,
+  hold: string | undefined,
+): asserts volume is Volume {
+  if (volume === undefined) throw new HoldfastError("no_such_volume", "Cannot collect: the volume is gone already");
+  const refuse = (code: "in_use" | "busy" | "damaged", reason: string): never => {
+    throw new HoldfastError(code, `Cannot collect volume ${nameOf(volume)}: ${reason}`);
+  };
+  if (volume.phase === "live") refuse("in_use", "it is not destroyed, destroy it first");
+  if (volume.phase === "destroying") refuse("busy", "it is on its way to trash");
+  if (hold !== undefined) refuse("in_use", hold);
+  const [container] = parts.ledger.state.containersOf(volume.uuid);
+  if (container !== undefined) refuse("in_use", `container ${container.id} has it, detach it first`);
+  const found = diskOfVolume(parts.disks, volume).examineTrash(volume.uuid);
+  if (found.state === "foreign") refuse("damaged", `its directory in trash ${found.reason}, look into it`);
+  if (found.state === "present" && !isRecorded(volume, found.directory)) {
+    refuse("damaged", "another directory is in its place in trash, look into it");
+  }
+  const isElsewhere = volume.phase === "retained" && found.state === "missing";
+  if (isElsewhere) refuse("busy", "its directory is not in trash");
+}
+
+function isRecorded({ directory }: Volume, found: Volume["directory"]): boolean {
+  return directory.ino === found.ino && directory.birthNs === found.birthNs;
+}
+
+function noteFailure(parts: Parts, signal: AbortSignal, uuid: Incarnation, reason: string): void {
+  if (signal.aborted || !parts.ledger.state.volumes.has(uuid)) return;
+  parts.observations.failed(uuid, reason, parts.clock.bootTimeMs());
+  parts.log.warn({ volume: uuid }, reason);
+}
+
+async function measure(parts: Parts, disk: Disk): Promise<number> {
+  const usage = usedPart(await disk.usage());
+  parts.observations.usage.set(sourceKey(disk.source), usage);
+  return usage;
+}
+
+/** Without notes volumes are collected late: on a full disk that is no reason to collect nothing. */
+async function tryNoteAges(parts: Parts): Promise<void> {
+  try {
+    await noteAges(parts);
+  } catch (error) {
+    parts.log.warn({ error }, "Cannot note the age of retained volumes");
+  }
+}
+
+/** Durable, because it is for the time after a reboot. */
+async function noteAges(parts: Parts): Promise<void> {
+  const moment = momentNow(parts);
+  const due = volumesIn(parts, "retained").filter((volume) => noteAge(volume.retired, moment) !== undefined);
+  for (let at = 0; at < due.length; at += NOTES_PER_COMMIT) {
+    await parts.ledger.transact({ durable: true }, (tx) => {
+      for (const { uuid } of due.slice(at, at + NOTES_PER_COMMIT)) {
+        const current = tx.state.volumes.get(uuid);
+        const retired = current?.phase === "retained" ? noteAge(current.retired, moment) : undefined;
+        if (current !== undefined && retired !== undefined) tx.set("volumes", uuid, { ...current, retired });
+      }
+    });
+  }
+}
+
+function volumesIn(parts: Parts, phase: Volume["phase"]): readonly Volume[] {
+  return [...parts.ledger.state.volumes.values()].filter((volume) => volume.phase === phase);
+}
+
+function mayTry(parts: Parts, { uuid }: Volume): boolean {
+  return parts.observations.mayRetry(uuid, parts.clock.bootTimeMs());
+}
