@@ -1,0 +1,32 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { Measured, Reply, Task } from "./client-worker.ts";
+import type { Door } from "./connection.ts";
+
+/** The measuring client as the benchmark sees it: one task at a time. */
+export class Load {
+  readonly #worker = new Worker(new URL("./client-worker.ts", import.meta.url));
+
+  async run(task: Task): Promise<Measured> {
+    this.#worker.postMessage(task);
+    const [reply] = (await once(this.#worker, "message")) as [Reply];
+    if ("failure" in reply) throw new Error(reply.failure);
+    return reply.measured;
+  }
+
+  /** Sends requests one after the other, or `connections` at a time. */
+  send(door: Door, requests: readonly string[], connections = 1): Promise<Measured> {
+    return this.run({ door, requests, connections });
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** An HTTP/1.1 request as it goes over the wire. */
+export function wire(method: string, path: string, body = "", contentType = "application/json"): string {
+  const head = [`${method} ${path} HTTP/1.1`, "Host: localhost", `Content-Length: ${Buffer.byteLength(body)}`];
+  if (body !== "") head.push(`Content-Type: ${contentType}`);
+  return `${head.join("\r\n")}\r\n\r\n${body}`;
+}

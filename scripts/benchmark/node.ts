@@ -1,0 +1,140 @@
+import { mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Daemon } from "../../test/e2e/daemon.ts";
+import { request, requestJson } from "../../test/e2e/request.ts";
+import { type Load, wire } from "./load.ts";
+
+const ROLE = "bench";
+const DISK_MB = 100_000;
+const BATCH = 1000;
+const QUIET_MS_MAX = 120_000;
+const QUIET_WINDOW_MS = 1000;
+/** 2 % of a processor: syncing keeps it waiting more than working. */
+const QUIET_TICKS = 2;
+
+/** Something attached for a measurement: a container with one volume. */
+export interface Guest {
+  readonly attach: string;
+  readonly detach: string;
+}
+
+/** A Holdfast daemon whose whole disk is reserved for the benchmark, with volumes of 1 MB. */
+export class Node {
+  readonly daemon: Daemon;
+  readonly #dir: string;
+  readonly #agentId: string;
+  #created = 0;
+  #guests = 0;
+
+  private constructor(daemon: Daemon, dir: string, agentId: string) {
+    this.daemon = daemon;
+    this.#dir = dir;
+    this.#agentId = agentId;
+  }
+
+  /** Starts a daemon in `dir`, which is made. */
+  static async start(dir: string): Promise<Node> {
+    await mkdir(dir, { recursive: true });
+    const daemon = await Daemon.start({ dir, args: ["--resources", `disk(*):${DISK_MB}`] });
+    const state = await requestJson<{ id: string }>(daemon.http, { path: "/state" });
+    const node = new Node(daemon, dir, state.id);
+    await node.#reserveAll();
+    return node;
+  }
+
+  get volumes(): number {
+    return this.#created;
+  }
+
+  /** Requests that each create `size` volumes that are not there yet. */
+  createRequests(count: number, size = 1): string[] {
+    return Array.from({ length: count }, () => {
+      const volumes = Array.from({ length: size }, () => volume(this.#nextId()));
+      return form("/create-volumes", this.#agentId, "volumes", volumes);
+    });
+  }
+
+  /** Creates volumes until there are `total`. */
+  async fill(load: Load, total: number): Promise<void> {
+    while (this.#created < total) {
+      await load.send(this.daemon.http, this.createRequests(1, Math.min(BATCH, total - this.#created)));
+    }
+  }
+
+  /** Gives each of `count` volumes, from number `first` on, a container that can take it, each with its own sandbox. */
+  async guests(first: number, count: number): Promise<Guest[]> {
+    const numbers = Array.from({ length: count }, (_, index) => first + index);
+    return Promise.all(numbers.map((number) => this.#guest(number)));
+  }
+
+  /** Where the content of volume `number` lies. */
+  async contentPath(number: number): Promise<string> {
+    const call = { path: `/v1/volumes/${ROLE}/v${number}` };
+    return (await requestJson<{ path: string }>(this.daemon.socket, call)).path;
+  }
+
+  /** Resident memory of the whole process, in MB. */
+  async residentMb(): Promise<number> {
+    const status = await readFile(`/proc/${this.daemon.pid}/status`, "utf8");
+    return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)?.[1]) / 1024;
+  }
+
+  /** Waits until it has done what it does behind its answers: syncing labels, making spare directories. */
+  async quiet(): Promise<void> {
+    const deadline = performance.now() + QUIET_MS_MAX;
+    let before = await this.#cpuTicks();
+    for (let busy = true; busy && performance.now() < deadline; ) {
+      await sleep(QUIET_WINDOW_MS);
+      const now = await this.#cpuTicks();
+      busy = now - before > QUIET_TICKS;
+      before = now;
+    }
+  }
+
+  /** Processor time used so far, in hundredths of a second. */
+  async #cpuTicks(): Promise<number> {
+    const stat = await readFile(`/proc/${this.daemon.pid}/stat`, "utf8");
+    const [user, system] = stat
+      .replace(/^.*\) /s, "")
+      .split(" ")
+      .slice(11, 13);
+    return Number(user) + Number(system);
+  }
+
+  async #guest(number: number): Promise<Guest> {
+    this.#guests += 1;
+    const name = `guest-${this.#guests}`;
+    const sandbox = path.join(this.#dir, "sandboxes", name);
+    await mkdir(sandbox, { recursive: true });
+    const target = `/v1/containers/${name}`;
+    const body = JSON.stringify({ sandbox, volumes: [{ role: ROLE, id: `v${number}` }] });
+    return { attach: wire("PUT", target, body), detach: wire("DELETE", target) };
+  }
+
+  async #reserveAll(): Promise<void> {
+    const body = `slaveId=${this.#agentId}&resources=${JSON.stringify([reserved(DISK_MB)])}`;
+    const answer = await request(this.daemon.http, { method: "POST", path: "/reserve", body });
+    if (answer.status !== 200) throw new Error(`Cannot reserve: ${answer.status}: ${answer.text}`);
+  }
+
+  #nextId(): string {
+    this.#created += 1;
+    return `v${this.#created}`;
+  }
+}
+
+function reserved(sizeMb: number): object {
+  const reservations = [{ type: "DYNAMIC", role: ROLE }];
+  return { name: "disk", type: "SCALAR", scalar: { value: sizeMb }, reservations };
+}
+
+function volume(id: string): object {
+  const disk = { persistence: { id }, volume: { mode: "RW", container_path: "data" } };
+  return { ...reserved(1), disk };
+}
+
+function form(target: string, agentId: string, field: string, items: readonly object[]): string {
+  const body = `slaveId=${agentId}&${field}=${JSON.stringify(items)}`;
+  return wire("POST", target, body, "application/x-www-form-urlencoded");
+}
