@@ -1,18 +1,22 @@
 /** `holdfast dev`: the daemon in a temporary directory, with credentials made up and commands to paste. */
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, realpathSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { ensureDirSync, removeSync } from "fs-extra/esm";
 import { loadSettings } from "./config/settings.ts";
 import { type Daemon, startDaemon, stopSignal } from "./daemon.ts";
+import { HoldfastError } from "./domain/error.ts";
 import type { Actor } from "./domain/operation.ts";
 import { readMountTable } from "./host/mount-table.ts";
-import { createLog } from "./observe/log.ts";
+import { detectDiskMb } from "./host/work-root.ts";
+import { createLog, type FlushableLog } from "./observe/log.ts";
 
 const PORT = 5055;
 const PRINCIPAL = "ops";
+/** The work root in the directory, by which one of an earlier run is known. */
+const WORK = "work";
 const OWNER: Actor = { kind: "peer", uid: process.getuid?.() ?? 0 };
 
 export interface DevOptions {
@@ -20,25 +24,34 @@ export interface DevOptions {
   readonly dir?: string;
 }
 
-/** Runs until SIGTERM or SIGINT. */
+/** Runs until SIGTERM, SIGINT or the end of its terminal. */
 export async function runDev({ dir }: DevOptions): Promise<void> {
+  const log = createLog({ level: "warn" });
+  // From here on, so that a signal during the start leaves nothing behind either.
+  const stopped = stopSignal(log);
+  process.once("SIGHUP", () => process.kill(process.pid, "SIGTERM"));
   const directory = dir === undefined ? realpathSync(mkdtempSync(join(tmpdir(), "holdfast-"))) : keptDirectory(dir);
   try {
-    await serve(directory, dir !== undefined);
+    await serve({ directory, kept: dir !== undefined, log, stopped });
   } finally {
     if (dir === undefined) removeUnmounted(directory);
   }
 }
 
-async function serve(directory: string, kept: boolean): Promise<void> {
-  const secret = randomBytes(9).toString("base64url");
+interface Serving {
+  readonly directory: string;
+  readonly kept: boolean;
+  readonly log: FlushableLog;
+  readonly stopped: Promise<void>;
+}
+
+async function serve({ directory, kept, log, stopped }: Serving): Promise<void> {
   const credentials = join(directory, "credentials.json");
-  writeFileSync(credentials, JSON.stringify({ credentials: [{ principal: PRINCIPAL, secret }] }), { mode: 0o600 });
+  const secret = secretIn(credentials);
   ensureDirSync(join(directory, "sandbox"));
-  const log = createLog({ level: "warn" });
   const settings = loadSettings({
     flags: {
-      workRoot: join(directory, "work"),
+      workRoot: join(directory, WORK),
       listen: `127.0.0.1:${(await isFree(PORT)) ? PORT : 0}`,
       socket: join(directory, "holdfast.sock"),
       credentials,
@@ -47,16 +60,49 @@ async function serve(directory: string, kept: boolean): Promise<void> {
   const daemon = await startDaemon(settings, { allowVolatile: true, log });
   try {
     process.stdout.write(welcome(daemon, directory, secret, kept));
-    await stopSignal(log);
+    await stopped;
     if (!kept) await detachEverything(daemon);
   } finally {
     await daemon.stop();
   }
 }
 
+/** A new directory, or one of an earlier run: nobody else's, and nothing of other use. */
 function keptDirectory(dir: string): string {
   ensureDirSync(resolve(dir), { mode: 0o700 });
-  return realpathSync(dir);
+  const directory = realpathSync(dir);
+  const { uid, mode } = statSync(directory);
+  const names = readdirSync(directory);
+  if (uid !== process.geteuid?.()) throw unusable(directory, `it belongs to uid ${uid}, expected one of your own`);
+  if ((mode & 0o022) !== 0) throw unusable(directory, "others may write there, expected mode 0700");
+  if (names.length > 0 && !names.includes(WORK)) {
+    throw unusable(directory, "there is something else in it, expected an empty directory or one of an earlier run");
+  }
+  ensureDirSync(join(directory, WORK), { mode: 0o700 });
+  return directory;
+}
+
+/** The secret of an earlier run stays, so that what it printed stays true. */
+function secretIn(file: string): string {
+  if (existsSync(file)) return readSecret(file);
+  const secret = randomBytes(9).toString("base64url");
+  const credentials = [{ principal: PRINCIPAL, secret }];
+  writeFileSync(file, JSON.stringify({ credentials }), { mode: 0o600, flag: "wx" });
+  return secret;
+}
+
+function readSecret(file: string): string {
+  try {
+    const { credentials } = JSON.parse(readFileSync(file, "utf8"));
+    const { secret } = credentials.find(({ principal }: { principal: unknown }) => principal === PRINCIPAL);
+    return String(secret);
+  } catch (cause) {
+    throw new HoldfastError("invalid", `Cannot use credentials ${file}: expected a secret of ${PRINCIPAL}`, { cause });
+  }
+}
+
+function unusable(directory: string, reason: string): HoldfastError {
+  return new HoldfastError("conflict", `Cannot use directory ${directory}: ${reason}`);
 }
 
 function isFree(port: number): Promise<boolean> {
@@ -78,46 +124,58 @@ async function detachEverything({ engine, log }: Daemon): Promise<void> {
   }
 }
 
-/** Never deletes through a mount: what somebody mounted below the directory is theirs. */
+/** Never deletes through a mount: what somebody mounted over the directory or below it is theirs. */
 function removeUnmounted(directory: string): void {
-  const mounted = readMountTable("self").find(({ mountPoint }) => String(mountPoint).startsWith(`${directory}/`));
+  const mounted = readMountTable("self").find(({ mountPoint }) => `${mountPoint}/`.startsWith(`${directory}/`));
   if (mounted === undefined) removeSync(directory);
   else process.stderr.write(`holdfast: Kept ${directory}: ${mounted.mountPoint} is a mount, unmount it first\n`);
 }
 
 function welcome(daemon: Daemon, directory: string, secret: string, kept: boolean): string {
   const url = `http://${daemon.address.host}:${daemon.address.port}`;
-  const curl = `curl -i -u ${PRINCIPAL}:${secret} -d slaveId=${daemon.agentId}`;
-  const socket = join(directory, "holdfast.sock");
-  const sandbox = join(directory, "sandbox");
-  const reservation = `"reservations":[{"type":"DYNAMIC","role":"ads"}]`;
-  const disk = (mb: number) => `"name":"disk","type":"SCALAR","scalar":{"value":${mb}},${reservation}`;
-  const volume = `{${disk(512)},"disk":{"persistence":{"id":"db"},"volume":{"mode":"RW","container_path":"data"}}}`;
   const appearance =
     daemon.mountBackend === "bind" ? "bind mounts" : "symlinks, because this process may not make mounts";
   return `Holdfast serves ${url} for ${PRINCIPAL}:${secret}
   agent id      ${daemon.agentId}
-  agent socket  ${socket}
+  agent socket  ${join(directory, "holdfast.sock")}
   directory     ${directory} (${kept ? "kept" : "removed at the end"})
   volumes       appear as ${appearance}
 
-Paste into another terminal, in this directory:
+Paste into another terminal:
 
-  # reserve 2048 MB for the role ads, and create the volume ads/db on it
-  ${curl} -d resources='[{${disk(2048)}}]' ${url}/reserve
+${commands(`${PRINCIPAL}:${secret} -d slaveId=${daemon.agentId}`, url, directory)}
+Ctrl-C stops it.
+`;
+}
+
+/** The way of one volume, as much as the disk has room for. */
+function commands(login: string, url: string, directory: string): string {
+  const reservedMb = Math.min(2048, detectDiskMb(directory));
+  const reservation = `"reservations":[{"type":"DYNAMIC","role":"ads"}]`;
+  const disk = (mb: number) => `"name":"disk","type":"SCALAR","scalar":{"value":${mb}},${reservation}`;
+  const persistence = `"persistence":{"id":"db"},"volume":{"mode":"RW","container_path":"data"}`;
+  const volume = `{${disk(Math.min(512, reservedMb))},"disk":{${persistence}}}`;
+  const curl = `curl -i -u ${login}`;
+  const holdfast = quoted(join(import.meta.dirname, "../scripts/holdfast"));
+  const sandbox = join(directory, "sandbox");
+  return `  # reserve ${reservedMb} MB for the role ads, and create the volume ads/db on it
+  ${curl} -d resources='[{${disk(reservedMb)}}]' ${url}/reserve
   ${curl} -d volumes='[${volume}]' ${url}/create-volumes
 
   # put it into a sandbox, and write
-  export HOLDFAST_SOCKET=${socket}
-  scripts/holdfast attach ads/db --sandbox ${sandbox} --container web-1
-  echo hello > ${sandbox}/data/greeting
-  scripts/holdfast list
+  export HOLDFAST_SOCKET=${quoted(join(directory, "holdfast.sock"))}
+  ${holdfast} attach ads/db --sandbox ${quoted(sandbox)} --container web-1
+  echo hello > ${quoted(join(sandbox, "data/greeting"))}
+  ${holdfast} list
 
   # take it out, destroy it, and take it back
-  scripts/holdfast detach web-1
+  ${holdfast} detach web-1
   ${curl} -d volumes='[${volume}]' ${url}/destroy-volumes
-  scripts/holdfast restore ads/db
-
-Ctrl-C stops it.
+  ${holdfast} restore ads/db
 `;
+}
+
+/** For a shell. */
+function quoted(path: string): string {
+  return /^[\w/.,:@%+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

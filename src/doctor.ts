@@ -2,23 +2,32 @@
  * `holdfast doctor`: examines the node, every volume and every mount, and changes nothing. Beside a running daemon it
  * asks it; without one it reads a copy of the checkpoint and compares it with the disk.
  */
-import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync } from "node:fs";
-import { request } from "node:http";
+import { once } from "node:events";
+import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { release, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { text } from "node:stream/consumers";
 import { removeSync } from "fs-extra/esm";
 import { readAclsFile } from "./auth/acls-file.ts";
 import { readCredentialsFile } from "./auth/credentials.ts";
 import type { Settings } from "./config/settings.ts";
 import { nameOf } from "./domain/decide.ts";
+import { parseDeclaredResources } from "./domain/declared.ts";
+import { HoldfastError } from "./domain/error.ts";
 import type { Volume } from "./domain/records.ts";
+import { type DiskSource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
+import type { StatusJson } from "./faces/http/wire.ts";
 import { describeFileSystem, whyVolatile } from "./host/file-system.ts";
+import { sameDirectory } from "./host/incarnation.ts";
 import { bindMountRefusal } from "./host/mount-probe.ts";
 import { isSharedAlone } from "./host/sandbox-root.ts";
-import { type Survey, type SurveyedVolume, surveyDisk } from "./host/survey.ts";
+import { hasHistory, type Survey, type SurveyedVolume, surveyDisk } from "./host/survey.ts";
+import { flock, isErrno, LOCK } from "./host/syscalls.ts";
 import { createLog } from "./observe/log.ts";
 import type { StoreContents } from "./ports/store.ts";
 import { openCheckpoint } from "./store/checkpoint.ts";
+import { checkpointPaths } from "./store/files.ts";
 import { decodeNodeLabel, decodeVolumeLabel } from "./store/label.ts";
 
 interface Finding {
@@ -30,11 +39,12 @@ interface Finding {
 
 const OLDEST_KERNEL = [5, 14] as const;
 
-/** Exits with 1 when something is bad. */
+/** @throws `damaged` when something is bad, after all was printed */
 export async function runDoctor(settings: Settings, { json }: { readonly json: boolean }): Promise<void> {
   const findings = await examine(settings);
   process.stdout.write(json ? `${JSON.stringify({ findings }, undefined, 2)}\n` : `${findings.map(line).join("\n")}\n`);
-  if (findings.some(({ verdict }) => verdict === "bad")) process.exitCode = 1;
+  const bad = findings.filter(({ verdict }) => verdict === "bad").length;
+  if (bad > 0) throw new HoldfastError("damaged", `Cannot call this node healthy: ${bad} of its checks are bad`);
 }
 
 function line({ verdict, check, detail }: Finding): string {
@@ -44,7 +54,7 @@ function line({ verdict, check, detail }: Finding): string {
 async function examine(settings: Settings): Promise<readonly Finding[]> {
   return [
     examineKernel(),
-    examineNamespace(),
+    examineNamespace("self", "mount namespace"),
     examineMounting(settings),
     ...settings.sandboxRoots.map(examineSandboxRoot),
     ...(await examineFiles(settings)),
@@ -63,14 +73,14 @@ function examineKernel(): Finding {
 }
 
 /** Mount ids are unique across namespaces, so the same first mount means the same namespace. */
-function examineNamespace(): Finding {
+function examineNamespace(pid: number | "self", check: string): Finding {
   try {
-    const [own, host] = ["self", "1"].map((pid) => readFileSync(`/proc/${pid}/mountinfo`, "latin1").split(" ", 1)[0]);
-    if (own === host) return ok("mount namespace", "the host's");
+    const [own, host] = [pid, 1].map((one) => readFileSync(`/proc/${one}/mountinfo`, "latin1").split(" ", 1)[0]);
+    if (own === host) return ok(check, "the host's");
   } catch (error) {
-    return doubt("mount namespace", `cannot be compared with process 1's (${reasonOf(error)})`);
+    return doubt(check, `cannot be compared with process 1's (${reasonOf(error)})`);
   }
-  return doubt("mount namespace", "not process 1's: mounts made here may be invisible to containers");
+  return doubt(check, "not process 1's: mounts made there may be invisible to containers");
 }
 
 function examineMounting(settings: Settings): Finding {
@@ -113,11 +123,15 @@ async function attempt(check: string, read: () => Promise<readonly string[]>): P
 
 function examineWorkRoot(root: string): Finding {
   if (!existsSync(root)) return doubt("work root", `${root} is not there yet: the daemon makes it at its first start`);
-  const type = typeOf(root);
-  const reason = whyVolatile(type);
-  return reason === undefined
-    ? ok("work root", `${root} on ${type}`)
-    : bad("work root", `${root} is on ${type}, ${reason}`);
+  try {
+    const type = typeOf(root);
+    const reason = whyVolatile(type);
+    return reason === undefined
+      ? ok("work root", `${root} on ${type}`)
+      : bad("work root", `${root} is on ${type}, ${reason}`);
+  } catch (error) {
+    return bad("work root", `${root} cannot be examined (${reasonOf(error)})`);
+  }
 }
 
 function typeOf(directory: string): string {
@@ -130,107 +144,175 @@ function typeOf(directory: string): string {
 }
 
 async function examineNode(settings: Settings): Promise<Finding[]> {
-  const problems = await askDaemon(settings.socket);
-  if (problems !== undefined) {
-    return [
-      ok("daemon", `answers on ${settings.socket}`),
-      ...(problems.length === 0 ? [ok("node", "no problems")] : problems.map((problem) => bad("node", problem))),
-    ];
+  const { socket, workRoot } = settings;
+  const status = await askDaemon(socket);
+  if (status === undefined) return [doubt("daemon", `nobody answers on ${socket}`), ...(await examineFree(settings))];
+  if ("refusal" in status) return [bad("daemon", `the one on ${socket} answers ${status.refusal}`)];
+  const served = status.disks.find(({ source }) => source.type === "ROOT")?.root;
+  if (served !== resolve(workRoot)) {
+    return [doubt("daemon", `the one on ${socket} serves ${served}`), ...(await examineFree(settings))];
   }
-  const stopped = doubt("daemon", `nobody answers on ${settings.socket}`);
-  if (!existsSync(join(settings.workRoot, "meta"))) return [stopped];
-  return [stopped, ...(await examineOffline(settings.workRoot))];
+  const { problems } = status;
+  return [
+    ok("daemon", `answers on ${socket}`),
+    ...pidIn(workRoot).map((pid) => examineNamespace(pid, "the daemon's mount namespace")),
+    ...(problems.length === 0 ? [ok("node", "no problems")] : problems.map((problem) => bad("node", problem))),
+  ];
 }
 
-/** The problems that a running daemon knows, `undefined` when none runs. */
-function askDaemon(socketPath: string): Promise<readonly string[] | undefined> {
-  return new Promise((resolve) => {
-    const ask = request({ socketPath, path: "/v1/status", timeout: 10_000 }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
-      });
-      response.on("end", () => {
-        const status: unknown = response.statusCode === 200 ? JSON.parse(text) : undefined;
-        const problems = (status as { problems?: readonly string[] } | undefined)?.problems;
-        resolve(problems ?? [`the daemon answers with status ${response.statusCode}`]);
-      });
-    });
-    ask.on("timeout", () => ask.destroy());
-    ask.on("error", () => resolve(undefined));
+type Answer = Pick<StatusJson, "disks" | "problems"> | { readonly refusal: string };
+
+/** What a running daemon says, `undefined` when none runs. */
+async function askDaemon(socketPath: string): Promise<Answer | undefined> {
+  const ask = request({ socketPath, path: "/v1/status", timeout: 10_000 });
+  ask.on("timeout", () => ask.destroy());
+  try {
     ask.end();
-  });
+    const [response] = (await once(ask, "response")) as [IncomingMessage];
+    const body = await text(response);
+    if (response.statusCode !== 200) return { refusal: `with status ${response.statusCode}` };
+    return JSON.parse(body) as StatusJson;
+  } catch (error) {
+    const absent = ["ENOENT", "ECONNREFUSED", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "");
+    return absent ? undefined : { refusal: `nothing of use (${reasonOf(error)})` };
+  }
 }
 
-async function examineOffline(workRoot: string): Promise<Finding[]> {
+/** Who has the work root, as it wrote itself. */
+function pidIn(workRoot: string): number[] {
+  try {
+    return [Number.parseInt(readFileSync(join(workRoot, "meta/pid"), "utf8"), 10)];
+  } catch {
+    return [];
+  }
+}
+
+/** What nobody answers for; what a daemon is writing cannot be judged beside it. */
+async function examineFree(settings: Settings): Promise<Finding[]> {
+  const { workRoot } = settings;
+  if (!existsSync(join(workRoot, "meta"))) return [];
+  try {
+    if (!isFree(workRoot)) return [bad("daemon", `a process has ${workRoot}, ask it at its own --socket`)];
+    return await examineOffline(settings);
+  } catch (error) {
+    return [bad("node", `it cannot be examined (${reasonOf(error)})`)];
+  }
+}
+
+/** Nothing but the lock itself tells. */
+function isFree(workRoot: string): boolean {
+  const fd = openSync(workRoot, "r");
+  try {
+    flock(fd, LOCK.SH | LOCK.NB);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "EAGAIN")) return false;
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function examineOffline(settings: Settings): Promise<Finding[]> {
+  const { workRoot } = settings;
+  if (!existsSync(checkpointPaths(join(workRoot, "meta")).checkpoint) && !hasHistory(workRoot)) return [];
   let contents: StoreContents;
   try {
     contents = await readCopy(join(workRoot, "meta"));
   } catch (error) {
-    return [bad("checkpoint", `${reasonOf(error)}: run holdfast rebuild`)];
+    return [bad("checkpoint", reasonOf(error))];
   }
-  const survey = surveyDisk(workRoot);
-  const volumes = contents.records.volumes;
+  const { records, damaged } = contents;
   return [
-    ok("checkpoint", `${volumes.size} volumes, ${contents.records.reservations.size} reservations`),
-    ...contents.damaged.map(({ table, key, reason }) =>
+    ok("checkpoint", `${records.volumes.size} volumes, ${records.reservations.size} reservations`),
+    ...damaged.map(({ table, key, reason }) =>
       bad("checkpoint", `record ${key} in ${table} is damaged (${reason}): run holdfast rebuild`),
     ),
-    ...examineLabel(survey),
-    ...[...volumes.values()].flatMap((volume) => examineVolume(volume, survey)),
-    ...survey.volumes.filter((found) => isOrphan(found, volumes)).map((found) => describeOrphan(workRoot, found)),
+    ...disksOf(settings, contents).flatMap(([key, root]) => examineDisk({ key, root }, contents)),
   ];
 }
 
-/** Opening a checkpoint changes it, so a copy is opened. */
+/** Root directories by source key: those that are declared, and those that volumes are on. */
+function disksOf(settings: Settings, { records }: StoreContents): readonly (readonly [string, string])[] {
+  const declared = settings.resources === undefined ? [] : parseDeclaredResources(settings.resources).disks;
+  const sources = [ROOT_DISK, ...[...declared, ...records.volumes.values()].map(({ source }) => source)];
+  const rootOf = (source: DiskSource) => (source.type === "ROOT" ? settings.workRoot : source.root);
+  return [...new Map(sources.map((source) => [sourceKey(source), rootOf(source)]))];
+}
+
+function examineDisk(disk: { readonly key: string; readonly root: string }, contents: StoreContents): Finding[] {
+  const volumes = [...contents.records.volumes.values()].filter(({ source }) => sourceKey(source) === disk.key);
+  try {
+    const survey = surveyDisk(disk.root);
+    return [
+      ...examineLabel(disk.root, survey),
+      ...volumes.flatMap((volume) => examineVolume(volume, survey)),
+      ...survey.volumes.filter((found) => isOrphan(found, contents)).map((found) => describeOrphan(disk.root, found)),
+    ];
+  } catch (error) {
+    return [bad(`disk ${disk.root}`, `it cannot be examined (${reasonOf(error)})`)];
+  }
+}
+
+/** Opening a checkpoint changes it, so a copy is opened; what is said of it is said of the original. */
 async function readCopy(meta: string): Promise<StoreContents> {
   const copy = mkdtempSync(join(tmpdir(), "holdfast-doctor-"));
   try {
-    for (const name of readdirSync(meta)) {
-      if (name.startsWith("checkpoint.db")) copyFileSync(join(meta, name), join(copy, name));
+    const [from, to] = [checkpointPaths(meta), checkpointPaths(copy)];
+    for (const file of ["checkpoint", "log", "successor"] as const) {
+      if (existsSync(from[file])) copyFileSync(from[file], to[file]);
     }
-    const store = openCheckpoint({
-      directory: copy,
-      ballastBytes: 0,
-      onFatal: () => {},
-      log: createLog({ level: "error" }),
-    });
-    try {
-      return await store.open();
-    } finally {
-      await store.close();
-    }
+    return await readContents(copy);
+  } catch (error) {
+    throw new Error(reasonOf(error).replaceAll(copy, meta), { cause: error });
   } finally {
     removeSync(copy);
   }
 }
 
-function examineLabel({ node }: Survey): Finding[] {
-  if (node === undefined) return [doubt("node label", "is missing: the daemon writes it at its next start")];
+async function readContents(directory: string): Promise<StoreContents> {
+  const store = openCheckpoint({ directory, ballastBytes: 0, onFatal: () => {}, log: createLog({ level: "error" }) });
+  try {
+    return await store.open();
+  } finally {
+    await store.close();
+  }
+}
+
+function examineLabel(root: string, { node }: Survey): Finding[] {
+  const check = `label of ${root}`;
+  if (node === undefined) return [doubt(check, "is missing: the daemon writes it at its next start")];
   try {
     decodeNodeLabel(node);
     return [];
   } catch (error) {
-    return [bad("node label", `${reasonOf(error)}: the daemon writes it anew at its next start`)];
+    return [doubt(check, `${reasonOf(error)}: the daemon writes it anew at its next start`)];
   }
 }
 
 function examineVolume(volume: Volume, survey: Survey): Finding[] {
   const check = `volume ${nameOf(volume)} (${volume.uuid})`;
-  const place = volume.phase === "live" ? "volumes" : "trash";
-  const found = survey.volumes.find(({ uuid }) => uuid === volume.uuid);
-  if (found?.directory === undefined)
-    return [bad(check, `its directory is missing: bring it back or destroy the volume`)];
-  if (found.place !== place && volume.phase !== "destroying") {
-    return [bad(check, `its directory lies in ${found.place}/, expected in ${place}/`)];
+  const found = survey.volumes.filter(({ uuid }) => uuid === volume.uuid);
+  if (volume.phase === "live") return examineLive(check, volume, found);
+  const gone = volume.phase === "retained" && !found.some(({ directory }) => directory !== undefined);
+  return gone ? [doubt(check, "its content is gone from trash: the daemon forgets it at its next start")] : [];
+}
+
+function examineLive(check: string, volume: Volume, places: readonly SurveyedVolume[]): Finding[] {
+  const cure = "bring it back from where it went or from a backup and run holdfast rebuild, or destroy the volume";
+  const found = places.find(({ place }) => place === "volumes");
+  if (found?.foreign !== undefined) return [bad(check, `its directory ${found.foreign}: ${cure}`)];
+  if (found?.directory === undefined) {
+    return [
+      bad(check, `its directory is ${places.some(({ place }) => place === "trash") ? "in trash" : "missing"}: ${cure}`),
+    ];
   }
-  const { ino, birthNs } = found.directory;
-  if (ino !== volume.directory.ino || birthNs !== volume.directory.birthNs) {
+  if (!sameDirectory(found.directory, volume.directory)) {
     return [bad(check, "its directory is another one than was recorded: run holdfast rebuild if that is meant")];
   }
-  return volume.phase === "live" && !hasTrueLabel(volume, found)
-    ? [doubt(check, "its label is missing, damaged or old: the daemon writes it anew at its next start")]
-    : [];
+  return hasTrueLabel(volume, found)
+    ? []
+    : [doubt(check, "its label is missing, damaged or old: the daemon writes it anew at its next start")];
 }
 
 function hasTrueLabel(volume: Volume, { label }: SurveyedVolume): boolean {
@@ -241,9 +323,10 @@ function hasTrueLabel(volume: Volume, { label }: SurveyedVolume): boolean {
   }
 }
 
-/** Empty and without a label is a spare. */
-function isOrphan(found: SurveyedVolume, volumes: ReadonlyMap<string, Volume>): boolean {
-  return !volumes.has(found.uuid) && (found.label !== undefined || !found.empty);
+/** Empty and without a label is a spare; a damaged record is shown already. */
+function isOrphan(found: SurveyedVolume, { records, damaged }: StoreContents): boolean {
+  if (records.volumes.has(found.uuid) || (found.label === undefined && found.empty)) return false;
+  return !damaged.some(({ table, key }) => table === "volumes" && key === found.uuid);
 }
 
 function describeOrphan(root: string, { place, uuid }: SurveyedVolume): Finding {

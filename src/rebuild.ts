@@ -7,11 +7,12 @@ import type { Settings } from "./config/settings.ts";
 import { nameOf } from "./domain/decide.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
 import { HoldfastError } from "./domain/error.ts";
-import type { ReservationRecord, Volume } from "./domain/records.ts";
-import { poolKey } from "./domain/resource.ts";
-import { type AgentId, addSizes, type Incarnation, ZERO_MB } from "./domain/units.ts";
+import type { ReservationRecord, Retirement, Volume } from "./domain/records.ts";
+import { type DiskSource, poolKey, type Reservation } from "./domain/resource.ts";
+import { type AgentId, addSizes, type Incarnation, type MilliMb, ZERO_MB } from "./domain/units.ts";
 import { lockWorkRoot } from "./host/lock.ts";
-import { type SurveyedVolume, surveyDisk } from "./host/survey.ts";
+import { readMountTable } from "./host/mount-table.ts";
+import { hasHistory, type SurveyedVolume, surveyDisk } from "./host/survey.ts";
 import { openSystemClock } from "./host/system-clock.ts";
 import { systemRandom } from "./host/system-random.ts";
 import { prepareWorkRoot } from "./host/work-root.ts";
@@ -19,6 +20,9 @@ import { createLog } from "./observe/log.ts";
 import type { NodeLabel } from "./ports/disk.ts";
 import { decodeNodeLabel, decodeVolumeLabel } from "./store/label.ts";
 import { rebuildCheckpoint } from "./store/rebuild.ts";
+
+/** The root of a mount that shows a volume, seen from its file system. */
+const MOUNTED_CONTENT = /\/volumes\/([^/]+)\/content$/;
 
 /** What the labels say, and what they do not. */
 interface Recovered {
@@ -30,13 +34,12 @@ interface Recovered {
 }
 
 export async function runRebuild(settings: Settings): Promise<void> {
+  requireHistory(settings);
   const workRoot = prepareWorkRoot(settings.workRoot, { allowVolatile: true });
   const log = createLog({ level: "warn" });
   const lock = await lockWorkRoot(workRoot.path, { log });
   try {
-    const recovered: Recovered = { agentId: undefined, reservations: new Map(), volumes: new Map(), lost: [] };
-    for (const root of diskRoots(settings, workRoot.path)) readLabels(root, recovered);
-    coverVolumes(recovered);
+    const recovered = recover(settings, workRoot.path);
     const kept = write(join(workRoot.path, "meta"), recovered);
     report(recovered, kept);
   } finally {
@@ -44,13 +47,33 @@ export async function runRebuild(settings: Settings): Promise<void> {
   }
 }
 
-function diskRoots(settings: Settings, workRoot: string): ReadonlySet<string> {
+/** A directory that was named by mistake is left as it is. */
+function requireHistory(settings: Settings): void {
+  if (diskRoots(settings, settings.workRoot).some(hasHistory)) return;
+  throw new HoldfastError("invalid", `Cannot rebuild: ${settings.workRoot} has no label of a node and no volume`);
+}
+
+function recover(settings: Settings, workRoot: string): Recovered {
+  const recovered: Recovered = { agentId: undefined, reservations: new Map(), volumes: new Map(), lost: [] };
+  const roots = diskRoots(settings, workRoot);
+  for (const root of roots) attempt(() => readLabels(root, recovered), root, recovered);
+  if (recovered.agentId === undefined) {
+    recovered.lost.push("the agent id and reservations without volumes, because no label of the node can be read");
+  }
+  retireNamesakes(recovered);
+  coverVolumes(recovered);
+  return recovered;
+}
+
+function diskRoots(settings: Settings, workRoot: string): readonly string[] {
   const declared = settings.resources === undefined ? [] : parseDeclaredResources(settings.resources).disks;
-  return new Set([workRoot, ...declared.flatMap(({ source }) => (source.type === "ROOT" ? [] : [source.root]))]);
+  const others = declared.flatMap(({ source }) => (source.type === "ROOT" ? [] : [source.root]));
+  return [...new Set([workRoot, ...others])];
 }
 
 function readLabels(root: string, recovered: Recovered): void {
   const { node, volumes } = surveyDisk(root);
+  if (node === undefined) recovered.lost.push(`${root}/label is missing: see that its disk is there`);
   const label = node === undefined ? undefined : attempt(() => decodeNodeLabel(node), `${root}/label`, recovered);
   if (label !== undefined) takeNodeLabel(label, recovered);
   for (const volume of volumes) takeVolume(root, volume, recovered);
@@ -73,46 +96,76 @@ function takeVolume(root: string, found: SurveyedVolume, recovered: Recovered): 
   }
   const volume = attempt(() => decodeVolumeLabel(label), `${path}/label`, recovered);
   if (volume === undefined) return;
-  if (volume.uuid !== uuid) recovered.lost.push(`${path} has the label of another volume (${nameOf(volume)})`);
-  else if (directory === undefined) recovered.lost.push(`${path} has a label (${nameOf(volume)}) and no content`);
+  const name = nameOf(volume);
+  if (volume.uuid !== uuid) recovered.lost.push(`${path} has the label of another volume (${name})`);
+  else if (directory === undefined) recovered.lost.push(`${path} has a label (${name}) and no content`);
+  else if (recovered.volumes.has(uuid)) recovered.lost.push(`${path} is there twice (${name})`);
   else recovered.volumes.set(uuid, placed({ ...volume, directory }, place));
 }
 
 /** Where a volume lies decides whether it lives: the label may be older than its last move. */
 function placed(volume: Volume, place: SurveyedVolume["place"]): Volume {
-  if (place === "volumes") {
-    const { retired: _, ...rest } = volume;
-    return { ...rest, phase: "live" };
-  }
+  if (place === "trash") return { ...volume, phase: "retained", retired: volume.retired ?? retiredNow() };
+  const { retired: _, ...rest } = volume;
+  return { ...rest, phase: "live" };
+}
+
+/** A destruction whose time is not known is taken to be now, so that nothing is collected early. */
+function retiredNow(): Retirement {
   const clock = openSystemClock();
-  // A destruction whose time is not known is taken to be now, so that nothing is collected early.
-  const retired = volume.retired ?? { at: clock.now(), bootId: clock.bootId(), bootTimeMs: clock.bootTimeMs() };
-  return { ...volume, phase: "retained", retired };
+  return { at: clock.now(), bootId: clock.bootId(), bootTimeMs: clock.bootTimeMs() };
+}
+
+/** Of several live volumes of one name the newest has it; the others can be restored under another id. */
+function retireNamesakes({ volumes, lost }: Recovered): void {
+  const live = [...volumes.values()].filter(({ phase }) => phase === "live");
+  const newest = new Map<string, Volume>();
+  for (const volume of live.sort((left, right) => left.revision - right.revision)) {
+    const older = newest.get(nameOf(volume));
+    newest.set(nameOf(volume), volume);
+    if (older === undefined) continue;
+    volumes.set(older.uuid, { ...older, phase: "destroying", retired: retiredNow() });
+    lost.push(
+      `${older.uuid} has the name ${nameOf(older)} as ${volume.uuid} has: it is retained, restore it with --as`,
+    );
+  }
 }
 
 /** A reservation is at least what its volumes and the reservations above it need, whatever an old label says. */
-function coverVolumes(recovered: Recovered): void {
-  const needed = new Map<string, ReservationRecord>();
-  for (const { phase, source, reservations, size } of recovered.volumes.values()) {
-    if (phase !== "live") continue;
-    for (let level = reservations.length; level > 0; level -= 1) {
-      const stack = reservations.slice(0, level);
-      if (stack.at(-1)?.type !== "DYNAMIC") break;
-      const key = poolKey(source, stack);
-      const before = needed.get(key)?.size ?? ZERO_MB;
-      needed.set(key, { source, reservations: stack, size: addSizes(before, size) });
+function coverVolumes({ reservations, volumes }: Recovered): void {
+  const pools = new Map<string, ReservationRecord & { readonly needed: MilliMb }>();
+  const need = (source: DiskSource, stack: readonly Reservation[], size: MilliMb): void => {
+    if (stack.at(-1)?.type !== "DYNAMIC") return;
+    const key = poolKey(source, stack);
+    const labelled = reservations.get(key)?.size ?? ZERO_MB;
+    const needed = addSizes(pools.get(key)?.needed ?? ZERO_MB, size);
+    pools.set(key, { source, reservations: stack, size: larger(labelled, needed), needed });
+  };
+  for (const record of reservations.values()) need(record.source, record.reservations, ZERO_MB);
+  for (const { phase, source, reservations: stack, size } of volumes.values()) {
+    if (phase === "live") need(source, stack, size);
+  }
+  for (let level = deepest(pools.values()); level > 0; level -= 1) {
+    for (const { source, reservations: stack, size } of [...pools.values()]) {
+      if (stack.length === level) need(source, stack.slice(0, -1), size);
     }
   }
-  for (const [key, record] of needed) {
-    if ((recovered.reservations.get(key)?.size ?? ZERO_MB) < record.size) recovered.reservations.set(key, record);
-  }
+  for (const [key, { needed: _, ...record }] of pools) reservations.set(key, record);
+}
+
+function deepest(records: Iterable<ReservationRecord>): number {
+  return Math.max(0, ...Array.from(records, ({ reservations }) => reservations.length));
+}
+
+function larger(left: MilliMb, right: MilliMb): MilliMb {
+  return left > right ? left : right;
 }
 
 function write(directory: string, recovered: Recovered): string | undefined {
   if (recovered.agentId === undefined && recovered.volumes.size === 0) {
     throw new HoldfastError(
-      "no_such_volume",
-      `Cannot rebuild: no label of a node or volume was found, ${directory} is left`,
+      "damaged",
+      `Cannot rebuild: no label can be read, ${directory} is left as it is: ${recovered.lost.join("; ")}`,
     );
   }
   const clock = openSystemClock();
@@ -136,9 +189,19 @@ function report({ volumes, reservations, lost }: Recovered, kept: string | undef
     `Rebuilt ${live} live and ${volumes.size - live} retained volumes and ${reservations.size} reservations`,
     ...(kept === undefined ? [] : [`The old checkpoint is kept as ${kept}`]),
     ...lost.map((sentence) => `Not recovered: ${sentence}`),
+    ...leftMounts(volumes),
     "Start the daemon; containers that have volumes now are to be attached again after it",
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** Nobody remembers the attachments, and nothing is mounted over them: what is ours to end is named. */
+function leftMounts(volumes: Recovered["volumes"]): string[] {
+  return readMountTable("self").flatMap(({ root, mountPoint }) => {
+    const uuid = MOUNTED_CONTENT.exec(root.toString())?.[1];
+    const volume = uuid === undefined ? undefined : volumes.get(uuid as Incarnation);
+    return volume === undefined ? [] : [`Still mounted: ${nameOf(volume)} at ${mountPoint}, unmount it first`];
+  });
 }
 
 function attempt<T>(decode: () => T, place: string, recovered: Recovered): T | undefined {

@@ -34,19 +34,26 @@ export async function attachVolumes(parts: Parts, actor: Actor, request: AttachR
 
   const mounted: Attachment[] = [];
   const unmounted: Attachment[] = [];
+  let lingering: readonly Attachment[];
   try {
+    const copies = await copiesElsewhere(parts, toUnmount);
+    if (copies.length > 0) await refuseIfBusyElsewhere(parts, request.container, copies);
     for (const attachment of toMount) mounted.push(await mount(parts, request, attachment));
     for (const attachment of toUnmount) {
       await takeAway(parts, mountedAt(parts, request.sandbox, attachment), { force: false });
       parts.observations.mounts.delete(attachmentKey(request.container, attachment.uuid));
       unmounted.push(attachment);
     }
+    // What only moved to another path is attached there.
+    const left = unmounted.filter(({ uuid }) => !mounted.some((other) => other.uuid === uuid));
+    lingering = await stillHeld(parts, left, copies);
   } catch (error) {
     await takeBack(parts, request, { toMount, toUnmount, mounted, unmounted });
     throw error;
   }
   await parts.ledger.transact(BOOT_SCOPED, (tx) => {
     replace(tx.state.containers.get(request.container), tx, (attachment) => {
+      if (isAmong(lingering, attachment)) return { ...attachment, phase: "lingering" };
       if (isAmong(unmounted, attachment)) return undefined;
       return mounted.find((done) => isSame(done, attachment)) ?? attachment;
     });
@@ -64,7 +71,7 @@ export async function detachVolumes(parts: Parts, id: ContainerId, force: boolea
   if (container === undefined) return;
   const mounts = container.attachments.filter((attachment) => attachment.phase !== "lingering");
   const copies = await copiesElsewhere(parts, mounts);
-  if (copies.length > 0 && !force) await refuseIfBusyElsewhere(parts, container, copies);
+  if (copies.length > 0 && !force) await refuseIfBusyElsewhere(parts, id, copies);
   await parts.ledger.transact(RELEASE, (tx) => setPhase(tx, id, mounts, "detaching"));
 
   const unmounted: Attachment[] = [];
@@ -79,8 +86,7 @@ export async function detachVolumes(parts: Parts, id: ContainerId, force: boolea
       refusal ??= await withProcesses(parts, container, attachment, error);
     }
   }
-  const kept = copies.length === 0 ? [] : await copiesElsewhere(parts, unmounted);
-  lingering.push(...unmounted.filter(({ uuid }) => kept.some((copy) => copy.uuid === uuid)));
+  lingering.push(...(await stillHeld(parts, unmounted, copies)));
 
   await parts.ledger.transact(RELEASE, (tx) => {
     replace(tx.state.containers.get(id), tx, (attachment) => {
@@ -211,10 +217,28 @@ async function copiesElsewhere(parts: Parts, attachments: readonly Attachment[])
   }
 }
 
+/**
+ * Those of which another mount namespace has kept its copy, or a process sits in one: a copy goes with its mountpoint,
+ * and leaves the processes in it behind.
+ */
+async function stillHeld(
+  parts: Parts,
+  unmounted: readonly Attachment[],
+  copies: readonly HeldMount[],
+): Promise<readonly Attachment[]> {
+  const copied = unmounted.filter(({ uuid }) => copies.some((copy) => copy.uuid === uuid));
+  if (copied.length === 0) return [];
+  const kept = await copiesElsewhere(parts, copied);
+  const processes = await parts.holders.processes(copied.map(({ uuid }) => uuid)).catch(() => undefined);
+  // Unknown means held; the reconcile looks again.
+  if (processes === undefined) return copied;
+  return copied.filter(({ uuid }) => [...kept, ...processes].some((held) => held.uuid === uuid));
+}
+
 /** The kernel tells whether our own mount is busy, but not whether a copy of it in a container is. */
-async function refuseIfBusyElsewhere(parts: Parts, container: Container, copies: readonly HeldMount[]): Promise<void> {
+async function refuseIfBusyElsewhere(parts: Parts, id: ContainerId, copies: readonly HeldMount[]): Promise<void> {
   const processes = await parts.holders.processes([...new Set(copies.map((copy) => copy.uuid))]);
-  if (processes.length > 0) throw busy(parts, container, processes);
+  if (processes.length > 0) throw busy(parts, id, processes);
 }
 
 async function withProcesses(
@@ -226,12 +250,12 @@ async function withProcesses(
   if (codeOf(error) !== "busy") return error;
   // Who it is may not be found out; that it is busy is known.
   const processes = await parts.holders.processes([attachment.uuid]).catch(() => []);
-  return busy(parts, container, processes, error);
+  return busy(parts, container.id, processes, error);
 }
 
 function busy(
   parts: Parts,
-  container: Container,
+  id: ContainerId,
   processes: readonly { readonly uuid: Incarnation; readonly pid: number; readonly command: string }[],
   cause?: unknown,
 ): HoldfastError {
@@ -239,7 +263,7 @@ function busy(
   const volumes = [...new Set(processes.map((process) => nameOf(volumeOf(parts, process.uuid))))];
   const what = volumes.length === 0 ? "a volume" : `volume ${volumes.join(", ")}`;
   const who = shown.length === 0 ? "somebody that is not visible here" : `process ${shown.join(", ")}`;
-  return new HoldfastError("busy", `Cannot detach container ${container.id}: ${what} is used by ${who}`, {
+  return new HoldfastError("busy", `Cannot detach container ${id}: ${what} is used by ${who}`, {
     cause,
     details: { pids: processes.map((process) => process.pid) },
   });

@@ -8,7 +8,8 @@
  */
 import { assessAll, type Candidate, type Moment, noteAge, usedPart } from "../domain/collect.ts";
 import { nameOf } from "../domain/decide.ts";
-import { codeOf, HoldfastError } from "../domain/error.ts";
+import { codeOf, type ErrorCode, HoldfastError } from "../domain/error.ts";
+import { refusalOf } from "../domain/lifecycle.ts";
 import type { Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
@@ -178,11 +179,11 @@ function requireCollectable(
   hold: string | undefined,
 ): asserts volume is Volume {
   if (volume === undefined) throw new HoldfastError("no_such_volume", "Cannot collect: the volume is gone already");
-  const refuse = (code: "in_use" | "busy" | "damaged", reason: string): never => {
+  const refuse = (code: ErrorCode, reason: string): never => {
     throw new HoldfastError(code, `Cannot collect volume ${nameOf(volume)}: ${reason}`);
   };
-  if (volume.phase === "live") refuse("in_use", "it is not destroyed, destroy it first");
-  if (volume.phase === "destroying") refuse("busy", "it is on its way to trash");
+  const refusal = volume.phase === "live" ? "in_use" : refusalOf(volume.phase, "collect");
+  if (refusal !== undefined) refuse(refusal, `it is ${volume.phase}, destroy it first`);
   if (hold !== undefined) refuse("in_use", hold);
   const [container] = parts.ledger.state.containersOf(volume.uuid);
   if (container !== undefined) refuse("in_use", `container ${container.id} has it, detach it first`);

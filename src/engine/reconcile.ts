@@ -5,7 +5,7 @@
  *   record              there                         becomes
  *   attaching           our mount or nothing          gone (it was never acknowledged), or lingering while held
  *   detaching           our mount / nothing           attached again / gone, or lingering while held
- *   attached            exact / sandbox gone          adopted / gone
+ *   attached            exact / sandbox gone          adopted / gone, or shown while the mount is elsewhere
  *   attached            nothing, foreign, stacked     shown as damaged; nothing is mounted under a live container
  *   lingering           nobody holds it any more      gone
  *   any, other boot     -                             gone, our empty mountpoint removed
@@ -13,6 +13,7 @@
  *   destroying          -                             moved to trash, retained
  *   retained            still under volumes/          moved to trash again (an interrupted restore)
  *   retained            nowhere                       forgotten: somebody emptied the trash
+ *   collecting          -                             left to the collection, which goes on with it
  */
 import { setAttachments } from "../domain/attach.ts";
 import { nameOf } from "../domain/decide.ts";
@@ -133,12 +134,26 @@ async function settleAttachment(parts: Parts, container: Container, attachment: 
       await parts.mounter.clear(place);
       return { settled: await unlessReleased(parts, { ...attachment, phase: "lingering" }) };
     case "attached":
-      if (finding.state === "sandbox_gone") {
-        parts.log.info({ container: container.id }, "Released a container whose sandbox is gone");
-        return { settled: undefined };
-      }
+      if (finding.state === "sandbox_gone") return settleGone(parts, container, attachment);
       return { settled: attachment, problem: describeMount(container, attachment, finding) };
   }
+}
+
+/** A sandbox that is gone may only have been renamed: our mount has moved along, and the volume is not free. */
+async function settleGone(parts: Parts, container: Container, attachment: Attachment): Promise<Settlement> {
+  const others = parts.ledger.state.containersOf(attachment.uuid).filter(({ id }) => id !== container.id);
+  const places = others.flatMap(({ sandbox, attachments }) =>
+    attachments.map(({ containerPath }) => `${sandbox}/${containerPath}`),
+  );
+  const mounts = await parts.holders.mounts([attachment.uuid], "everywhere");
+  const moved = mounts.find(({ namespace, mountPoint }) => namespace === "host" && !places.includes(mountPoint));
+  if (moved !== undefined) {
+    const cure = `stop container ${container.id} and detach it`;
+    const problem = `sandbox ${container.sandbox} is gone, yet its volume is mounted at ${moved.mountPoint}: ${cure}`;
+    return { settled: attachment, problem };
+  }
+  parts.log.info({ container: container.id }, "Released a container whose sandbox is gone");
+  return { settled: await unlessReleased(parts, { ...attachment, phase: "lingering" }) };
 }
 
 /** What lingers does so until nobody holds it any more. */

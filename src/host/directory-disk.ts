@@ -31,6 +31,7 @@ import {
   findUnused,
   isIncarnation,
   makeIncarnation,
+  removeHalfMade,
   removeUnused,
   SCOPE,
   sameDirectory,
@@ -204,17 +205,20 @@ class DirectoryDisk implements Disk {
   ): Promise<ReadonlySet<Incarnation>> {
     const { volumes } = this.#places;
     const found: Spare[] = [];
+    const halfMade: Incarnation[] = [];
     await inSlices(uuids, (uuid) => {
       // Asked again, for it may have become a volume while others were looked at.
-      const spare = isKnown(uuid) || this.#pool.has(uuid) ? undefined : findUnused(volumes.fd, uuid);
+      if (isKnown(uuid) || this.#pool.has(uuid)) return;
+      const spare = findUnused(volumes.fd, uuid);
       if (spare !== undefined) found.push(spare);
+      else if (removeHalfMade(volumes.fd, uuid)) halfMade.push(uuid);
     });
     const kept = found.slice(0, this.#pool.room);
     for (const spare of found.slice(kept.length)) removeUnused(volumes.fd, spare.uuid);
     await ONE_BY_ONE.syncSpares(volumes, kept);
     this.#pool.add(kept);
     this.#pool.fill();
-    return new Set(found.map(({ uuid }) => uuid));
+    return new Set([...found.map(({ uuid }) => uuid), ...halfMade]);
   }
 
   async drop(volume: Volume): Promise<void> {

@@ -79,6 +79,16 @@ export function findUnused(parentFd: number, uuid: Incarnation): Spare | undefin
   }
 }
 
+/** Removes `<uuid>` if there is nothing in it, not even `content`: a kill fell between the two. */
+export function removeHalfMade(parentFd: number, uuid: Incarnation): boolean {
+  try {
+    unlinkat(parentFd, uuid, AT.REMOVEDIR);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Removes an incarnation that has neither label nor content; anything else stays. */
 export function removeUnused(parentFd: number, uuid: Incarnation): void {
   for (const path of [contentOf(uuid), uuid]) {

@@ -24,6 +24,11 @@ import {
   unlinkat,
 } from "./syscalls.ts";
 
+interface Pending extends DirectoryEntry {
+  /** Whether it was left once before. */
+  readonly again?: true;
+}
+
 /** A directory between the trash and where we are. */
 interface Level {
   readonly name: Buffer;
@@ -32,9 +37,11 @@ interface Level {
   /** What it was when it was closed. */
   identity?: Stat;
   /** Names that were read and not yet removed. */
-  pending: DirectoryEntry[];
+  pending: Pending[];
   /** Whether there is nothing left to read. */
   read: boolean;
+  /** Whether it was emptied once before, or lies in one that was: what is in it was made meanwhile. */
+  readonly again: boolean;
   /** Names, as latin1, that may not be removed. */
   readonly stuck: Set<string>;
 }
@@ -48,6 +55,7 @@ export interface Trash {
 const LEVELS_OPEN_MAX = 64;
 /** A directory that is not empty after all is read again; somebody who keeps filling it shall not keep us for ever. */
 const REPEATS_MAX = 1000;
+const REMADE_MAX = 10_000;
 const STUCK_MAX = 100;
 const PATH_CHARACTERS_MAX = 500;
 
@@ -74,22 +82,23 @@ class Removal {
   readonly #levels: [Level, ...Level[]];
   #entries = 0;
   #repeats = 0;
+  #remade = 0;
   #stuckCount = 0;
   #firstRefusal: HoldfastError | undefined;
 
   constructor(trash: Trash) {
     this.#trash = trash;
-    this.#levels = [newLevel(Buffer.alloc(0), trash.fd)];
+    this.#levels = [newLevel(Buffer.alloc(0), trash.fd, false)];
     this.#levels[0].read = true;
   }
 
   begin(uuid: Incarnation): void {
     const [base] = this.#levels;
-    if (!this.#enter(base, Buffer.from(uuid))) {
+    if (!this.#enter(base, Buffer.from(uuid), false)) {
       throw new HoldfastError("damaged", `Cannot delete ${this.#trash.path}/${uuid}: it is no directory`);
     }
     const [, volume] = this.#levels;
-    if (volume?.fd !== undefined) removeLabel(volume.fd);
+    if (volume?.fd !== undefined && removeLabel(volume.fd)) this.#entries += 1;
   }
 
   /** One step; `false` when nothing is left to do. */
@@ -117,26 +126,25 @@ class Removal {
   }
 
   #read(level: Level): void {
+    this.#requireRest();
     const entries = getdents64(fdOf(level));
     level.read = entries.length === 0;
     level.pending = level.stuck.size === 0 ? entries : entries.filter(({ name }) => !level.stuck.has(keyOf(name)));
   }
 
   /** Directories are entered, everything else is removed, whatever it turns out to be. */
-  #remove(level: Level, entry: DirectoryEntry): void {
-    const { name } = entry;
-    const removed =
-      entry.isDirectory === true
-        ? this.#enter(level, name) || this.#unlink(level, name, 0)
-        : this.#unlink(level, name, 0) || this.#enter(level, name);
-    if (!removed) this.#repeat(level, name);
+  #remove(level: Level, { name, isDirectory, again }: Pending): void {
+    const enter = () => this.#enter(level, name, level.again || again === true);
+    const unlink = () => this.#unlink(level, name, 0);
+    const isDone = isDirectory === true ? enter() || unlink() : unlink() || enter();
+    if (!isDone) this.#repeat(level, name);
   }
 
   /** Goes down into a directory. `true` also when it is gone, `false` when it is no directory. */
-  #enter(parent: Level, name: Buffer): boolean {
+  #enter(parent: Level, name: Buffer, again: boolean): boolean {
     try {
       const fd = this.#open(parent, name);
-      this.#levels.push(newLevel(name, fd));
+      this.#levels.push(newLevel(name, fd, again));
       this.#closeFarAbove();
       return true;
     } catch (error) {
@@ -193,6 +201,7 @@ class Removal {
     try {
       this.#unlinkAnyway(fdOf(parent), name, flags);
       this.#entries += 1;
+      if (parent.again) this.#remade += 1;
       return true;
     } catch (error) {
       if (isErrno(error, "ENOENT")) return true;
@@ -213,8 +222,13 @@ class Removal {
 
   #repeat(level: Level, name: Buffer): void {
     this.#repeats += 1;
-    if (this.#repeats > REPEATS_MAX) throw this.#disturbed("somebody keeps making new files");
-    level.pending.push({ name, isDirectory: true });
+    this.#requireRest();
+    level.pending.push({ name, isDirectory: true, again: true });
+  }
+
+  #requireRest(): void {
+    if (this.#repeats <= REPEATS_MAX && this.#remade <= REMADE_MAX) return;
+    throw this.#disturbed("somebody keeps making new files");
   }
 
   /** What may not be removed is left, and the rest goes: it is the space that counts. */
@@ -251,18 +265,20 @@ class Removal {
   }
 }
 
-/** First, durably: half of a content shall not be found and taken for a volume. */
-function removeLabel(volumeFd: number): void {
+/** First, durably: half of a content shall not be found and taken for a volume. Says whether there was one. */
+function removeLabel(volumeFd: number): boolean {
   try {
     unlinkat(volumeFd, "label", 0);
-    fsyncSync(volumeFd);
-  } catch (error) {
-    if (!isErrno(error, "ENOENT", "EISDIR")) throw error;
+  } catch {
+    // The walk comes by it once more.
+    return false;
   }
+  fsyncSync(volumeFd);
+  return true;
 }
 
-function newLevel(name: Buffer, fd: number): Level {
-  return { name, fd, pending: [], read: false, stuck: new Set() };
+function newLevel(name: Buffer, fd: number, again: boolean): Level {
+  return { name, fd, pending: [], read: false, again, stuck: new Set() };
 }
 
 function fdOf({ fd }: Level): number {

@@ -16,6 +16,9 @@ export interface SurveyedVolume {
   readonly label?: Buffer;
   /** Absent where there is no content directory. */
   readonly directory?: DirectoryIdentity;
+  /** What is there instead of a content directory: "is a symlink". */
+  readonly foreign?: string;
+  /** What cannot be looked into is not. */
   readonly empty: boolean;
 }
 
@@ -60,6 +63,7 @@ function surveyPlace(root: string, place: SurveyedVolume["place"]): SurveyedVolu
         place,
         ...(label === undefined ? {} : { label }),
         ...(finding.state === "present" ? { directory: finding.directory } : {}),
+        ...(finding.state === "foreign" ? { foreign: finding.reason } : {}),
         empty: isEmpty(join(folder, uuid, "content")),
       };
     });
@@ -95,7 +99,7 @@ function readLabel(path: string): Buffer | undefined {
 function isEmpty(directory: string): boolean {
   try {
     return readdirSync(directory).length === 0;
-  } catch {
-    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
   }
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -142,6 +143,15 @@ describe("spares", () => {
     const spare = await one(disk);
     const { ino, birthtimeNs } = lstatSync(`${root}/volumes/${spare.uuid}/content`, { bigint: true });
     expect(spare.directory).toEqual({ ino: String(ino), birthNs: String(birthtimeNs) });
+  });
+
+  test("list removes what a kill left half made, and no directory that has anything in it", async () => {
+    const disk = await open();
+    const [halfMade, strange] = [randomUUID(), randomUUID()];
+    mkdirSync(`${root}/volumes/${halfMade}`);
+    mkdirSync(`${root}/volumes/${strange}/other`, { recursive: true });
+    expect((await disk.list(() => false)).volumes).toEqual([strange]);
+    expect(existsSync(`${root}/volumes/${halfMade}`)).toBe(false);
   });
 
   test("list does not take spares that are being made for volumes", async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -24,10 +25,14 @@ import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   AT,
+  type DirectoryEntry,
   fchownat,
   fileSystemType,
   flock,
+  getdents64,
   geteuid,
+  getInodeFlags,
+  INODE,
   isErrno,
   LOCK,
   MOUNT_ATTR,
@@ -48,6 +53,7 @@ import {
   readlinkat,
   renameat2,
   SystemCallError,
+  setInodeFlags,
   statmount,
   statx,
   symlinkat,
@@ -236,6 +242,41 @@ describe("descriptors", () => {
     closeSync(second);
   });
 
+  it("getdents64 names everything once, as bytes, with what it is, and no dots", () => {
+    const names = Array.from({ length: 3000 }, (_, index) => `file-${index}`);
+    for (const name of names) writeFileSync(path(name), "");
+    mkdirSync(path("..."));
+    symlinkSync("...", path("link"));
+    writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff])]), "");
+    const directory = openSync(root, "r");
+    const entries: DirectoryEntry[] = [];
+    for (let some = getdents64(directory); some.length > 0; some = getdents64(directory)) entries.push(...some);
+    closeSync(directory);
+    expect(entries.map(({ name }) => name.toString("latin1")).sort()).toEqual(
+      [...names, "...", "link", "\u00ff"].sort(),
+    );
+    expect(entries.filter(({ isDirectory }) => isDirectory === true).map(({ name }) => String(name))).toEqual(["..."]);
+  });
+
+  it("getdents64 finds nothing in an empty directory, and refuses a file", () => {
+    mkdirSync(path("empty"));
+    writeFileSync(path("file"), "");
+    const [directory, file] = [openSync(path("empty"), "r"), openSync(path("file"), "r")];
+    expect(getdents64(directory)).toEqual([]);
+    expect(errnoOf(() => getdents64(file))).toBe("ENOTDIR");
+    closeSync(directory);
+    closeSync(file);
+  });
+
+  it("lowerIoPriority is for the calling thread alone", async () => {
+    const worker = new Worker(new URL("./io-priority-worker.ts", import.meta.url), { trackUnmanagedFds: false });
+    const [threadId] = (await once(worker, "message")) as [number];
+    const priorityOf = (id: number) => execFileSync("/usr/bin/ionice", ["-p", String(id)], { encoding: "utf8" }).trim();
+    expect(priorityOf(threadId)).toBe("best-effort: prio 7");
+    expect(priorityOf(process.pid)).not.toBe("best-effort: prio 7");
+    await worker.terminate();
+  });
+
   it("geteuid agrees with Node", () => {
     expect(geteuid()).toBe(process.geteuid?.());
   });
@@ -269,6 +310,17 @@ describe.runIf(geteuid() === 0)("as root", () => {
     fchownat(source, "", 4321, 8765, AT.EMPTY_PATH);
     closeSync(source);
     expect(statSync(path("source"))).toMatchObject({ uid: 4321, gid: 8765 });
+  });
+
+  it("setInodeFlags makes a file immutable, and getInodeFlags says so", () => {
+    const file = openSync(path("source/file"), "r");
+    const before = getInodeFlags(file);
+    setInodeFlags(file, before | INODE.IMMUTABLE);
+    expect(getInodeFlags(file)).toBe(before | INODE.IMMUTABLE);
+    expect(errnoOf(() => unlinkat(fd, "source/file", 0))).toBe("EPERM");
+    setInodeFlags(file, before);
+    unlinkat(fd, "source/file", 0);
+    closeSync(file);
   });
 
   it("openTree, mountSetattr and moveMount attach a copy with its flags, umount2 takes it away", () => {

@@ -155,7 +155,7 @@ describe("purge of hostile content", () => {
     const before = openDescriptors();
     for (let attempt = 0; existsSync(content); attempt += 1) {
       const steps = purgeTree(trash, UUID);
-      for (let step = 0; step < 5; step += 1) steps.next();
+      for (let step = 0; step < 12; step += 1) steps.next();
       steps.return(0);
       expect(openDescriptors()).toBe(before);
       expect(attempt).toBeLessThan(100);
@@ -296,7 +296,7 @@ function purgeOrRefuse(): void {
 }
 
 async function startRacer() {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "purge-swapper.ts")], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "purge-swap-worker.ts")], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -252,6 +252,36 @@ describe.each([
     expect(door.engine.calls).toEqual([]);
   });
 
+  it.each([
+    [{}, { dryRun: false }],
+    [{ dryRun: true }, { dryRun: true }],
+    [
+      { dryRun: false, uuids: [VOLUME_UUID] },
+      { dryRun: false, uuids: [VOLUME_UUID] },
+    ],
+  ])("collects %o", async (body, wanted) => {
+    const answer = await post("/v1/gc", body);
+    expect(door.engine.calls).toEqual([{ method: "collect", args: [actor, wanted] }]);
+    const item = {
+      uuid: VOLUME_UUID,
+      role: "ads",
+      id: "db",
+      sizeMb: 512,
+      retiredAt: CREATED_AT,
+      dueAt: "2026-01-09T03:04:05.678Z",
+    };
+    const kept = [{ ...item, reason: "its time has not come" }];
+    expect(answer.json).toEqual(wanted.dryRun ? { would: [item], kept } : { collected: [item], kept });
+  });
+
+  it.each([{ uuids: [] }, { uuids: ["x"] }, { uuids: VOLUME_UUID }, { dryRun: 1 }, { all: true }, []])(
+    "refuses to collect %o",
+    async (body) => {
+      expect((await post("/v1/gc", body)).status).toBe(400);
+      expect(door.engine.calls).toEqual([]);
+    },
+  );
+
   it("shows status, resources, containers and operations", async () => {
     const paths = ["status", "resources", "containers", "operations", "operations/my%2Fid"];
     const answers = await Promise.all(paths.map((path) => ask(door.where, `/v1/${path}`)));
