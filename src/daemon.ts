@@ -3,6 +3,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { createSecureContext } from "node:tls";
 import manifest from "../package.json" with { type: "json" };
 import { readAclsFile } from "./auth/acls-file.ts";
 import { createBasicAuthenticator } from "./auth/basic.ts";
@@ -143,13 +144,14 @@ async function startParts(
       minAgeMs: settings.gcMinAgeMs,
     },
   });
+  // Also what does not come to be ready has threads to stop.
+  stops.push(() => engine.stop());
   // The faces and their libraries load while the store's thread reads the checkpoint.
   const [{ startOperatorHttp }, { startAgentSocket }] = await Promise.all([
     import("./faces/operator-http/server.ts"),
     import("./faces/agent-socket/server.ts"),
     engine.start(),
   ]);
-  stops.push(() => engine.stop());
   registerGauges(metrics, engine);
 
   const { version } = manifest;
@@ -247,7 +249,14 @@ async function openDisks(
 }
 
 function readTls({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }) {
-  return { cert: readPem(certFile), key: readPem(keyFile) };
+  const tls = { cert: readPem(certFile), key: readPem(keyFile) };
+  try {
+    createSecureContext(tls);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new HoldfastError("invalid", `Cannot use TLS with ${certFile} and ${keyFile}: ${reason}`, { cause });
+  }
+  return tls;
 }
 
 function readPem(path: string): Buffer {

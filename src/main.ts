@@ -124,7 +124,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
-process.exitCode = await runCommandLine({
+const status = await runCommandLine({
   version: manifest.version,
   args: process.argv.slice(2),
   commands: { ...CLIENT_COMMANDS, ...DAEMON_COMMANDS },
@@ -134,3 +134,5 @@ process.exitCode = await runCommandLine({
     complain: (line) => void process.stderr.write(`${line}\n`),
   },
 });
+// A command that failed in a way of its own has said so already.
+if (status !== 0) process.exitCode = status;

@@ -44,6 +44,8 @@ export async function recover(parts: Parts): Promise<Recovered> {
 export async function recoverBehind(parts: Parts, rest: readonly Volume[]): Promise<void> {
   await reconcileVolumes(parts, rest);
   await parts.labeller.rewriteStale();
+  // The node's own label tells a lost checkpoint from a first start, so it does not wait for quiet.
+  await parts.labeller.flush();
   await findOrphans(parts);
 }
 

@@ -130,13 +130,17 @@ class Removal {
     const entries = getdents64(fdOf(level));
     level.read = entries.length === 0;
     level.pending = level.stuck.size === 0 ? entries : entries.filter(({ name }) => !level.stuck.has(keyOf(name)));
+    // They are taken from the end; in the directory's own order the kernel is a fifth faster.
+    level.pending.reverse();
   }
 
   /** Directories are entered, everything else is removed, whatever it turns out to be. */
   #remove(level: Level, { name, isDirectory, again }: Pending): void {
-    const enter = () => this.#enter(level, name, level.again || again === true);
-    const unlink = () => this.#unlink(level, name, 0);
-    const isDone = isDirectory === true ? enter() || unlink() : unlink() || enter();
+    const isAgain = level.again || again === true;
+    const isDone =
+      isDirectory === true
+        ? this.#enter(level, name, isAgain) || this.#unlink(level, name, 0)
+        : this.#unlink(level, name, 0) || this.#enter(level, name, isAgain);
     if (!isDone) this.#repeat(level, name);
   }
 

@@ -10,9 +10,16 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** The daemon may start where it should not: then it is stopped. */
+const END_MS_MAX = 10_000;
+
 /** Runs `scripts/holdfast` to its end, however that is. */
 export async function holdfast(...args: string[]): Promise<Outcome> {
-  const { exitCode, stdout, stderr } = await execa(HOLDFAST, args, { stdin: "ignore", reject: false });
+  const { exitCode, stdout, stderr } = await execa(HOLDFAST, args, {
+    stdin: "ignore",
+    reject: false,
+    timeout: END_MS_MAX,
+  });
   return { status: exitCode, stdout, stderr };
 }
 

@@ -9,6 +9,8 @@ import { type CommandLine, Program } from "./program.ts";
 import { run } from "./run.ts";
 
 const REPOSITORY = path.resolve(import.meta.dirname, "../..");
+/** Anybody but `nobody`, whom the agent socket does not know. */
+const SOMEBODY: User = { uid: 54321, gid: 54321 };
 const POLL = { timeout: 10_000, interval: 10 };
 
 let place: Place;
@@ -133,11 +135,11 @@ describe("dev", () => {
 
 describe.runIf(mayMount)("dev without root", () => {
   test("prints commands that work as printed, and removes its directory at SIGINT", async () => {
-    place = await makePlace("dev", NOBODY);
-    const said = await serve([], NOBODY);
+    place = await makePlace("dev", SOMEBODY);
+    const said = await serve([], SOMEBODY);
     expect(said).toContain("appear as symlinks");
     const { pid } = program as Program;
-    const nobody = underUser(NOBODY, ["bash", "-e", "-c", commands(said)]);
+    const nobody = underUser(SOMEBODY, ["bash", "-e", "-c", commands(said)]);
     const output = await run("nsenter", "--mount", `--target=${pid}`, "--", ...nobody);
     expect(statusesIn(output)).toEqual(["200", "200", "200"]);
     expect(output).toMatch(/^Restored ads\/db /m);

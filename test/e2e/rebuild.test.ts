@@ -243,7 +243,6 @@ describe("rebuild", () => {
     await operate(reserve(1024, [WEB]), create("first", 16, [WEB]), create("second", 16, [WEB]));
     const first = await volume("first");
     const second = await volume("second");
-    await labelled(daemon.workRoot, "web");
     await loseCheckpoint();
     const label = path.join(path.dirname(first.path), "label");
     const { id } = decodeVolumeLabel(await readFile(path.join(path.dirname(second.path), "label")));

@@ -130,10 +130,9 @@ describe("perform", () => {
 describe("perform with a dry run", () => {
   test("answers what would happen and changes nothing", async () => {
     const rig = await startRig();
-    const commits = rig.store.commits.length;
     const record = await rig.engine.perform(PEER, [reserving(100), creating("db")], { dryRun: true });
     expect(record.operations.map(({ type }) => type)).toEqual(["RESERVE", "CREATE"]);
-    expect(rig.store.commits).toHaveLength(commits);
+    expect(rig.store.commits.filter(({ changes }) => changes.length > 0)).toEqual([]);
     expect(await rig.states()).toEqual([]);
     await rig.syncLabels();
     expect((await rig.disk.list(() => false)).volumes).toEqual([]);
