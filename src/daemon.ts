@@ -18,7 +18,7 @@ import { type DiskResource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
 import { parseSizeMb } from "./domain/size.ts";
 import type { AgentId } from "./domain/units.ts";
 import type { Engine } from "./engine/engine.ts";
-import { NodeEngine } from "./engine/node-engine.ts";
+import { NodeEngine, type NodeEngineOptions } from "./engine/node-engine.ts";
 import { registerGauges } from "./gauges.ts";
 import { openDirectoryDisk } from "./host/directory-disk.ts";
 
@@ -43,6 +43,7 @@ export interface DaemonOptions {
   /** For development and tests: takes a work root that does not outlive a reboot. */
   readonly allowVolatile?: boolean;
   readonly log?: FlushableLog;
+  readonly configuration?: ConfigurationFile;
 }
 
 export interface Daemon {
@@ -59,9 +60,15 @@ export interface Daemon {
 /** The checkpoint cannot be stored any more: the service manager shall know it from a mistake in the configuration. */
 const EXIT_STORE = 74;
 
+/** The configuration file, and how to read it again with the flags that win over it. */
+export interface ConfigurationFile {
+  readonly path: string;
+  readonly load: () => Promise<Settings>;
+}
+
 /** Runs until SIGTERM or SIGINT; a second signal does not wait. */
-export async function runDaemon(settings: Settings): Promise<void> {
-  const daemon = await startDaemon(settings);
+export async function runDaemon(settings: Settings, configuration?: ConfigurationFile): Promise<void> {
+  const daemon = await startDaemon(settings, configuration === undefined ? {} : { configuration });
   await stopSignal(daemon.log);
   await daemon.stop();
 }
@@ -108,6 +115,7 @@ async function startParts(
   stops.push(() => lock.release());
 
   if (settings.mountBackend !== "symlink") settings.sandboxRoots.forEach(shareSandboxRoot);
+  const current = watchConfiguration(settings, options.configuration, log, stops);
   const access = await loadAccess(settings, log, stops);
   const clock = openSystemClock();
   const metrics = createMetrics();
@@ -137,12 +145,7 @@ async function startParts(
     metrics,
     acls: access.acls,
     reconcileIntervalMs: settings.reconcileIntervalMs,
-    gc: {
-      delayMs: settings.gcDelayMs,
-      headroom: settings.gcHeadroom,
-      intervalMs: settings.gcIntervalMs,
-      minAgeMs: settings.gcMinAgeMs,
-    },
+    gc: liveGcSettings(current),
   });
   // Also what does not come to be ready has threads to stop.
   stops.push(() => engine.stop());
@@ -170,6 +173,46 @@ async function startParts(
   stops.push(() => operator.close());
   log.info({ ...operator.address, socket: settings.socket, workRoot: workRoot.path, version }, "Serving");
   return { agentId: engine.agentId, mountBackend: mounter.backend, address: operator.address, engine };
+}
+
+/** What may change while the daemon runs; everything else waits for a restart. */
+const LIVE_SETTINGS: readonly (keyof Settings)[] = ["gcDelayMs", "gcHeadroom", "gcMinAgeMs"];
+
+/** The settings in force: read again when their file changes, as far as they may; a broken file changes nothing. */
+function watchConfiguration(
+  settings: Settings,
+  configuration: ConfigurationFile | undefined,
+  log: Log,
+  stops: (() => unknown)[],
+): () => Settings {
+  if (configuration === undefined) return () => settings;
+  const load = async (): Promise<Settings> => {
+    const changed = await configuration.load();
+    const waiting = (Object.keys(settings) as (keyof Settings)[]).filter(
+      (name) => !LIVE_SETTINGS.includes(name) && JSON.stringify(changed[name]) !== JSON.stringify(settings[name]),
+    );
+    if (waiting.length > 0) log.warn({ waiting }, `Settings that changed need a restart: ${waiting.join(", ")}`);
+    return changed;
+  };
+  const reloader = createReloader({ what: "configuration", initial: settings, load, log });
+  const watcher = watchFiles([configuration.path], () => void reloader.reload(), { log });
+  stops.push(() => watcher.close());
+  return () => reloader.current;
+}
+
+function liveGcSettings(current: () => Settings): NodeEngineOptions["gc"] {
+  return {
+    get delayMs() {
+      return current().gcDelayMs;
+    },
+    get headroom() {
+      return current().gcHeadroom;
+    },
+    get minAgeMs() {
+      return current().gcMinAgeMs;
+    },
+    intervalMs: current().gcIntervalMs,
+  };
 }
 
 interface Access {

@@ -2,6 +2,7 @@
  * The program: argv and environment become one command. Everything a command needs is imported when it runs, so that
  * short commands start quickly.
  */
+import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { addExamples, type CommandTable, type Configure } from "./clients/cli/command.ts";
@@ -45,7 +46,9 @@ const configureDaemon: Configure = (command) => {
     .action(async (flags: Flags) => {
       const settings = await settingsOf(flags);
       const { runDaemon } = await import("./daemon.ts");
-      await runDaemon(settings);
+      const { config } = flags;
+      const path = config === undefined ? undefined : resolve(config);
+      await runDaemon(settings, path === undefined ? undefined : { path, load: () => settingsOf(flags) });
     });
   addDaemonOptions(command);
   addExamples(command, "holdfast daemon --config /etc/holdfast/holdfast.yaml", "holdfast daemon --work-root /data");

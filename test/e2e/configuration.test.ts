@@ -1,0 +1,54 @@
+/** The configuration file of a running daemon: what changes at once, what waits, and what a broken file does. */
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Daemon } from "./daemon.ts";
+import { makePlace, type Place } from "./place.ts";
+import { requestJson } from "./request.ts";
+import { Volume } from "./volume.ts";
+
+const POLL = { timeout: 10_000, interval: 50 };
+const WEEK_MS = 7 * 24 * 3_600_000;
+
+let place: Place;
+let daemon: Daemon;
+let file: string;
+
+beforeEach(async () => {
+  place = await makePlace("configuration");
+  file = path.join(place.dir, "holdfast.yaml");
+  await writeFile(file, "gcDelay: 1w\nreconcileInterval: 30s\n");
+  daemon = await Daemon.start({ dir: place.dir, args: ["--config", file, "--resources", "disk(*):4096"] });
+});
+
+afterEach(async () => {
+  await daemon?.kill9();
+  await place?.remove();
+});
+
+function log(): Promise<string> {
+  return readFile(path.join(place.dir, "daemon.log"), "utf8");
+}
+
+/** When the only volume, which is retained, goes by itself: milliseconds after it was destroyed. */
+async function delayMs(): Promise<number> {
+  const call = { path: "/v1/volumes/ads/db" };
+  const { dueAt, retiredAt } = await requestJson<{ dueAt: string; retiredAt: string }>(daemon.socket, call);
+  return Date.parse(dueAt) - Date.parse(retiredAt);
+}
+
+test("a broken configuration keeps the old one in force, and the log says why", async () => {
+  await writeFile(file, "gcDelay: soon\n");
+  await expect.poll(log, POLL).toContain("Cannot load the changed configuration, the old ones stay in force");
+  expect(await log()).toContain('gcDelay is \\"soon\\"');
+});
+
+test("a changed configuration takes effect, and what cannot change while running is named", async () => {
+  const volume = await Volume.create(daemon);
+  await volume.destroy();
+  const before = await delayMs();
+  expect(before).toBeLessThanOrEqual(WEEK_MS);
+  await writeFile(file, "gcDelay: 4w\nreconcileInterval: 10s\n");
+  await expect.poll(delayMs, POLL).toBeGreaterThan(before * 3);
+  expect(await log()).toContain("Settings that changed need a restart: reconcileIntervalMs");
+});
