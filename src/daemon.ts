@@ -13,7 +13,7 @@ import { watchFiles } from "./auth/watch.ts";
 import type { Settings } from "./config/settings.ts";
 import { type Acls, PERMISSIVE } from "./domain/acl.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
-import { HoldfastError } from "./domain/error.ts";
+import { HoldfastError, messageOf } from "./domain/error.ts";
 import { type DiskResource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
 import { parseSizeMb } from "./domain/size.ts";
 import type { AgentId } from "./domain/units.ts";
@@ -296,7 +296,7 @@ function readTls({ certFile, keyFile }: { readonly certFile: string; readonly ke
   try {
     createSecureContext(tls);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new HoldfastError("invalid", `Cannot use TLS with ${certFile} and ${keyFile}: ${reason}`, { cause });
   }
   return tls;
@@ -306,7 +306,7 @@ function readPem(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new HoldfastError("invalid", `Cannot read the TLS file ${path}: ${reason}`, { cause });
   }
 }

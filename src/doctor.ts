@@ -14,12 +14,11 @@ import { readCredentialsFile } from "./auth/credentials.ts";
 import type { Settings } from "./config/settings.ts";
 import { nameOf } from "./domain/decide.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
-import { HoldfastError } from "./domain/error.ts";
-import type { Volume } from "./domain/records.ts";
+import { HoldfastError, messageOf } from "./domain/error.ts";
+import { sameDirectory, type Volume } from "./domain/records.ts";
 import { type DiskSource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
 import type { StatusJson } from "./faces/http/wire.ts";
 import { describeFileSystem, whyVolatile } from "./host/file-system.ts";
-import { sameDirectory } from "./host/incarnation.ts";
 import { bindMountRefusal } from "./host/mount-probe.ts";
 import { isSharedAlone } from "./host/sandbox-root.ts";
 import { hasHistory, type Survey, type SurveyedVolume, surveyDisk } from "./host/survey.ts";
@@ -78,7 +77,7 @@ function examineNamespace(pid: number | "self", check: string): Finding {
     const [own, host] = [pid, 1].map((one) => readFileSync(`/proc/${one}/mountinfo`, "latin1").split(" ", 1)[0]);
     if (own === host) return ok(check, "the host's");
   } catch (error) {
-    return doubt(check, `cannot be compared with process 1's (${reasonOf(error)})`);
+    return doubt(check, `cannot be compared with process 1's (${messageOf(error)})`);
   }
   return doubt(check, "not process 1's: mounts made there may be invisible to containers");
 }
@@ -117,7 +116,7 @@ async function attempt(check: string, read: () => Promise<readonly string[]>): P
     const warnings = await read();
     return warnings.length === 0 ? ok(check, "readable") : doubt(check, warnings.join("; "));
   } catch (error) {
-    return bad(check, reasonOf(error));
+    return bad(check, messageOf(error));
   }
 }
 
@@ -130,7 +129,7 @@ function examineWorkRoot(root: string): Finding {
       ? ok("work root", `${root} on ${type}`)
       : bad("work root", `${root} is on ${type}, ${reason}`);
   } catch (error) {
-    return bad("work root", `${root} cannot be examined (${reasonOf(error)})`);
+    return bad("work root", `${root} cannot be examined (${messageOf(error)})`);
   }
 }
 
@@ -174,7 +173,7 @@ async function askDaemon(socketPath: string): Promise<Answer | undefined> {
     return JSON.parse(body) as StatusJson;
   } catch (error) {
     const absent = ["ENOENT", "ECONNREFUSED", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "");
-    return absent ? undefined : { refusal: `nothing of use (${reasonOf(error)})` };
+    return absent ? undefined : { refusal: `nothing of use (${messageOf(error)})` };
   }
 }
 
@@ -195,7 +194,7 @@ async function examineFree(settings: Settings): Promise<Finding[]> {
     if (!isFree(workRoot)) return [bad("daemon", `a process has ${workRoot}, ask it at its own --socket`)];
     return await examineOffline(settings);
   } catch (error) {
-    return [bad("node", `it cannot be examined (${reasonOf(error)})`)];
+    return [bad("node", `it cannot be examined (${messageOf(error)})`)];
   }
 }
 
@@ -220,7 +219,7 @@ async function examineOffline(settings: Settings): Promise<Finding[]> {
   try {
     contents = await readCopy(join(workRoot, "meta"));
   } catch (error) {
-    return [bad("checkpoint", reasonOf(error))];
+    return [bad("checkpoint", messageOf(error))];
   }
   const { records, damaged } = contents;
   return [
@@ -250,7 +249,7 @@ function examineDisk(disk: { readonly key: string; readonly root: string }, cont
       ...survey.volumes.filter((found) => isOrphan(found, contents)).map((found) => describeOrphan(disk.root, found)),
     ];
   } catch (error) {
-    return [bad(`disk ${disk.root}`, `it cannot be examined (${reasonOf(error)})`)];
+    return [bad(`disk ${disk.root}`, `it cannot be examined (${messageOf(error)})`)];
   }
 }
 
@@ -264,7 +263,7 @@ async function readCopy(meta: string): Promise<StoreContents> {
     }
     return await readContents(copy);
   } catch (error) {
-    throw new Error(reasonOf(error).replaceAll(copy, meta), { cause: error });
+    throw new Error(messageOf(error).replaceAll(copy, meta), { cause: error });
   } finally {
     removeSync(copy);
   }
@@ -286,7 +285,7 @@ function examineLabel(root: string, { node }: Survey): Finding[] {
     decodeNodeLabel(node);
     return [];
   } catch (error) {
-    return [doubt(check, `${reasonOf(error)}: the daemon writes it anew at its next start`)];
+    return [doubt(check, `${messageOf(error)}: the daemon writes it anew at its next start`)];
   }
 }
 
@@ -346,8 +345,4 @@ function doubt(check: string, detail: string): Finding {
 
 function bad(check: string, detail: string): Finding {
   return { verdict: "bad", check, detail };
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

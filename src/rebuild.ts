@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Settings } from "./config/settings.ts";
 import { nameOf } from "./domain/decide.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
-import { HoldfastError } from "./domain/error.ts";
+import { HoldfastError, messageOf } from "./domain/error.ts";
 import type { ReservationRecord, Retirement, Volume } from "./domain/records.ts";
 import { type DiskSource, poolKey, type Reservation } from "./domain/resource.ts";
 import { type AgentId, addSizes, type Incarnation, type MilliMb, ZERO_MB } from "./domain/units.ts";
@@ -208,7 +208,7 @@ function attempt<T>(decode: () => T, place: string, recovered: Recovered): T | u
   try {
     return decode();
   } catch (error) {
-    recovered.lost.push(`${place}: ${error instanceof Error ? error.message : error}`);
+    recovered.lost.push(`${place}: ${messageOf(error)}`);
     return undefined;
   }
 }

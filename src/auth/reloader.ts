@@ -1,4 +1,5 @@
 /** A value from a file that can be read again while the daemon runs; a broken file leaves the old value in force. */
+import { messageOf } from "../domain/error.ts";
 import type { Log } from "../ports/log.ts";
 
 export interface Reloader<T> {
@@ -47,8 +48,4 @@ export function createReloader<T>({ what, initial, load, log }: ReloaderOptions<
       return running;
     },
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

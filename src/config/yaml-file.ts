@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { getSystemErrorMessage } from "node:util";
 import { LineCounter, parseDocument } from "yaml";
-import { HoldfastError } from "../domain/error.ts";
+import { HoldfastError, messageOf } from "../domain/error.ts";
 
 /** Aliases that expand to more than this are an attack or an accident. */
 const ALIASES_MAX = 100;
@@ -24,7 +24,7 @@ export function readYamlFile(path: string): unknown {
   try {
     return document.toJS({ maxAliasCount: ALIASES_MAX });
   } catch (error) {
-    throw unreadable(path, error instanceof Error ? error.message : String(error), error);
+    throw unreadable(path, messageOf(error), error);
   }
 }
 

@@ -33,8 +33,6 @@ export interface AttachContext {
 }
 
 export interface AttachDecision {
-  /** What the container had before, to return to when a mount fails. */
-  readonly before: Container | undefined;
   readonly toMount: readonly Attachment[];
   readonly toUnmount: readonly Attachment[];
 }
@@ -72,7 +70,7 @@ export function decideAttach(tx: Transaction, wanted: WantedContainer, context: 
     .filter((attachment) => attachment.phase !== "lingering")
     .map((attachment): Attachment => ({ ...attachment, phase: "detaching" }));
   const lingering = gone.filter((attachment) => attachment.phase === "lingering");
-  if (toMount.length === 0 && toUnmount.length === 0) return { before, toMount, toUnmount };
+  if (toMount.length === 0 && toUnmount.length === 0) return { toMount, toUnmount };
 
   tx.set("containers", wanted.id, {
     id: wanted.id,
@@ -82,7 +80,7 @@ export function decideAttach(tx: Transaction, wanted: WantedContainer, context: 
     by: before?.by ?? context.by,
     attachments: [...kept, ...lingering, ...toMount, ...toUnmount],
   });
-  return { before, toMount, toUnmount };
+  return { toMount, toUnmount };
 }
 
 /** Replaces a container's attachments; a container without any is forgotten. */

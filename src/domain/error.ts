@@ -56,6 +56,11 @@ export function codeOf(error: unknown): ErrorCode {
   return error instanceof HoldfastError ? error.code : "internal";
 }
 
+/** What anything thrown says for itself. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** For branches that cannot be reached: a programmer's error, never an operating one. */
 export function unreachable(value: never): never {
   throw new Error(`Unreachable: ${JSON.stringify(value)}`);

@@ -34,6 +34,11 @@ export interface DirectoryIdentity {
   readonly birthNs: string;
 }
 
+/** Whether this is the very directory that was recorded, and not another one in its place. */
+export function sameDirectory(left: DirectoryIdentity, right: DirectoryIdentity): boolean {
+  return left.ino === right.ino && left.birthNs === right.birthNs;
+}
+
 /** `live` until DESTROY commits; `destroying` until its directory is in trash; then `retained` until collected. */
 export type VolumePhase = "live" | "destroying" | "retained" | "collecting";
 

@@ -8,9 +8,9 @@
  */
 import { assessAll, type Candidate, type Moment, noteAge, usedPart } from "../domain/collect.ts";
 import { nameOf } from "../domain/decide.ts";
-import { codeOf, type ErrorCode, HoldfastError } from "../domain/error.ts";
+import { codeOf, type ErrorCode, HoldfastError, messageOf } from "../domain/error.ts";
 import { refusalOf } from "../domain/lifecycle.ts";
-import type { Volume } from "../domain/records.ts";
+import { sameDirectory, type Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { Disk } from "../ports/disk.ts";
@@ -146,7 +146,7 @@ function collectOne(
       return undefined;
     } catch (error) {
       parts.metrics.operation("collect", codeOf(error), performance.now() - startedAt);
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
     }
   });
 }
@@ -157,7 +157,7 @@ export function whyNot(parts: Parts, volume: Volume, hold: string | undefined): 
     requireCollectable(parts, volume, hold);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 
@@ -189,15 +189,11 @@ function requireCollectable(
   if (container !== undefined) refuse("in_use", `container ${container.id} has it, detach it first`);
   const found = diskOfVolume(parts.disks, volume).examineTrash(volume.uuid);
   if (found.state === "foreign") refuse("damaged", `its directory in trash ${found.reason}, look into it`);
-  if (found.state === "present" && !isRecorded(volume, found.directory)) {
+  if (found.state === "present" && !sameDirectory(volume.directory, found.directory)) {
     refuse("damaged", "another directory is in its place in trash, look into it");
   }
   const isElsewhere = volume.phase === "retained" && found.state === "missing";
   if (isElsewhere) refuse("busy", "its directory is not in trash");
-}
-
-function isRecorded({ directory }: Volume, found: Volume["directory"]): boolean {
-  return directory.ino === found.ino && directory.birthNs === found.birthNs;
 }
 
 function noteFailure(parts: Parts, signal: AbortSignal, uuid: Incarnation, reason: string): void {

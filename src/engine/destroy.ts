@@ -3,7 +3,7 @@
  * same with what is left over: a move that failed, and an interrupted restore.
  */
 import { nameOf } from "../domain/decide.ts";
-import { codeOf } from "../domain/error.ts";
+import { codeOf, messageOf } from "../domain/error.ts";
 import type { Volume } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
 import { diskOfVolume } from "./handed-ports.ts";
@@ -46,7 +46,7 @@ async function drop(parts: Parts, volume: Volume): Promise<Outcome> {
       parts.observations.damage.delete(uuid);
       return "nothing";
     }
-    const reason = `Cannot move volume ${nameOf(volume)} to trash: ${error instanceof Error ? error.message : error}`;
+    const reason = `Cannot move volume ${nameOf(volume)} to trash: ${messageOf(error)}`;
     parts.observations.failed(uuid, reason, parts.clock.bootTimeMs());
     parts.log.error({ error, volume: uuid }, reason);
     return "failed";

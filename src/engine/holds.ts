@@ -1,4 +1,5 @@
 /** Who would lose a volume's content if it were deleted now, whatever our books say. */
+import { messageOf } from "../domain/error.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { Parts } from "./parts.ts";
 
@@ -17,7 +18,7 @@ export async function lookForHolds(
       return process === undefined ? undefined : `it is used by ${describe(process)}`;
     };
   } catch (error) {
-    const reason = `it cannot be ruled out that somebody holds it: ${error instanceof Error ? error.message : error}`;
+    const reason = `it cannot be ruled out that somebody holds it: ${messageOf(error)}`;
     return () => reason;
   }
 }

@@ -96,7 +96,8 @@ export class Labeller {
     this.#scheduled?.();
     this.#scheduled = undefined;
     while (this.#running !== undefined) await this.#running;
-    if (this.#unsynced.size > 0 || this.#staleNodeLabels.size > 0) await this.#sync();
+    if (this.#unsynced.size === 0 && this.#staleNodeLabels.size === 0) return;
+    await this.#run();
   }
 
   #schedule(): void {
@@ -110,17 +111,18 @@ export class Labeller {
     this.#scheduled = this.#ports.clock.after(QUIET_MS, () => {
       this.#scheduled = undefined;
       if (this.#touched && this.#waits < WAITS_MAX) this.#wait();
-      else this.#run();
+      else void this.#run();
     });
   }
 
-  #run(): void {
+  #run(): Promise<void> {
     this.#touched = false;
     this.#waits = 0;
     this.#running = this.#sync().finally(() => {
       this.#running = undefined;
       if (this.#touched) this.#wait();
     });
+    return this.#running;
   }
 
   /** Failures are logged and left to the next recovery: the checkpoint has everything that labels have. */

@@ -17,7 +17,8 @@
  */
 import { setAttachments } from "../domain/attach.ts";
 import { nameOf } from "../domain/decide.ts";
-import type { Attachment, Container, Volume } from "../domain/records.ts";
+import { messageOf } from "../domain/error.ts";
+import { type Attachment, type Container, sameDirectory, type Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { Finding } from "../ports/disk.ts";
@@ -109,7 +110,7 @@ async function reconcileAttachment(
     return settled;
   } catch (error) {
     // What cannot be settled now is shown and looked at again; the others shall not wait for it.
-    note(parts, key, error instanceof Error ? error.message : String(error));
+    note(parts, key, messageOf(error));
     return attachment;
   }
 }
@@ -257,10 +258,8 @@ function describeDirectory(volume: Volume, finding: Finding, root: string): stri
       return `its directory ${place} is missing: ${cure}`;
     case "foreign":
       return `${place} is not its directory (${finding.reason}): ${cure}`;
-    case "present": {
-      const { ino, birthNs } = finding.directory;
-      if (ino === volume.directory.ino && birthNs === volume.directory.birthNs) return undefined;
+    case "present":
+      if (sameDirectory(finding.directory, volume.directory)) return undefined;
       return `${place} is another directory than was recorded: ${cure}`;
-    }
   }
 }

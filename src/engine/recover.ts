@@ -1,5 +1,6 @@
 /** What happens between start and readiness; then what may be done behind it. */
 import { usedPart } from "../domain/collect.ts";
+import { messageOf } from "../domain/error.ts";
 import { freeOf } from "../domain/node.ts";
 import type { Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
@@ -101,7 +102,7 @@ async function overdrawn(parts: Parts, disk: Disk): Promise<string | undefined> 
     if (toBytes(declared) <= totalBytes) return undefined;
     return `${toMb(declared)} MB are declared, its file system has ${Math.floor(totalBytes / 1024 / 1024)} MB`;
   } catch (error) {
-    return `its file system cannot be measured (${error instanceof Error ? error.message : error})`;
+    return `its file system cannot be measured (${messageOf(error)})`;
   }
 }
 

@@ -23,7 +23,14 @@ import {
   UMOUNT,
   umount2,
 } from "./syscalls.ts";
-import { examineChild, openChildDirectory, openContent, openSandbox, sameDirectory, withDescriptors } from "./walk.ts";
+import {
+  examineChild,
+  isRecordedDirectory,
+  openChildDirectory,
+  openContent,
+  openSandbox,
+  withDescriptors,
+} from "./walk.ts";
 
 /** As `Mounter.attach`. */
 export function attachBind(request: MountRequest): Mounted {
@@ -95,7 +102,7 @@ function mountOn({ sandbox, content, target }: OpenPlaces, request: MountRequest
 function verify({ sandbox, tree }: { readonly sandbox: number; readonly tree: number }, request: MountRequest): Stat {
   const made = statx(tree, "", AT.EMPTY_PATH);
   const seen = examineChild(sandbox, request.containerPath);
-  if (seen === undefined || seen.mountId !== made.mountId || !sameDirectory(request.directory, seen)) {
+  if (seen === undefined || seen.mountId !== made.mountId || !isRecordedDirectory(request.directory, seen)) {
     throw conflict(request, "the mountpoint was replaced meanwhile");
   }
   return seen;

@@ -4,7 +4,7 @@ import type { MountRecord } from "../domain/records.ts";
 import type { MountedAt } from "../ports/mounter.ts";
 import { propagationOf } from "./mount-table.ts";
 import { AT, type Stat, statx } from "./syscalls.ts";
-import { openContent, openDisk, sameDirectory, withDescriptors } from "./walk.ts";
+import { isRecordedDirectory, openContent, openDisk, withDescriptors } from "./walk.ts";
 
 /** What is recorded about a mount on a mountpoint of this sandbox. */
 export function bindRecord(seen: Stat, sandboxFd: number): MountRecord {
@@ -30,7 +30,7 @@ export function isRecordedMount(seen: Stat, mounted: MountedAt): boolean {
 }
 
 function showsDirectory(seen: Stat, mounted: MountedAt): boolean {
-  if (!sameDirectory(mounted.directory, seen)) return false;
+  if (!isRecordedDirectory(mounted.directory, seen)) return false;
   // Inode numbers are unique only within a device, and some file systems keep no birth time.
   const device = deviceOf(mounted);
   return device?.devMajor === seen.devMajor && device.devMinor === seen.devMinor;

@@ -14,7 +14,7 @@
 import { randomUUID } from "node:crypto";
 import { promises } from "node:fs";
 import { HoldfastError } from "../domain/error.ts";
-import type { Volume } from "../domain/records.ts";
+import { sameDirectory, type Volume } from "../domain/records.ts";
 import type { DiskSource } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { Disk, DiskUsage, Finding, NodeLabel, Spare } from "../ports/disk.ts";
@@ -34,7 +34,6 @@ import {
   removeHalfMade,
   removeUnused,
   SCOPE,
-  sameDirectory,
 } from "./incarnation.ts";
 import { type LabelFiles, NEW_LINK, openLabelFiles } from "./label-files.ts";
 import { createPurger } from "./purge.ts";

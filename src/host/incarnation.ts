@@ -3,6 +3,7 @@
  * (0700), and still nothing is reached through a symlink or another mount.
  */
 import { closeSync, constants, fchmodSync, readdirSync } from "node:fs";
+import { messageOf } from "../domain/error.ts";
 import type { DirectoryIdentity } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { Finding, Spare } from "../ports/disk.ts";
@@ -104,10 +105,6 @@ export function contentOf(uuid: Incarnation): string {
   return `${uuid}/content`;
 }
 
-export function sameDirectory(left: DirectoryIdentity, right: DirectoryIdentity): boolean {
-  return left.ino === right.ino && left.birthNs === right.birthNs;
-}
-
 /** The quick question that sorts out nearly all. */
 function isLabelled(parentFd: number, uuid: Incarnation): boolean {
   try {
@@ -136,5 +133,5 @@ function reasonOf(error: unknown): string {
   if (isErrno(error, "ENOTDIR")) return "is not a directory";
   if (isErrno(error, "ELOOP")) return "is a symlink";
   if (isErrno(error, "EXDEV")) return "is a mount point";
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

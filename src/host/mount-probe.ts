@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { messageOf } from "../domain/error.ts";
 import type { ContainerPath, Incarnation } from "../domain/units.ts";
 import type { MountRequest } from "../ports/mounter.ts";
 import { attachBind } from "./bind-attach.ts";
@@ -20,7 +21,7 @@ export function bindMountRefusal(): string | undefined {
     }
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

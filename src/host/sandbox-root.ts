@@ -2,9 +2,8 @@
  * Makes a directory of sandboxes a shared mount of its own peer group, so that what is mounted and unmounted below it
  * reaches containers that already run, and nothing else. It is never undone: containers depend on it.
  */
-
 import { closeSync } from "node:fs";
-import { HoldfastError } from "../domain/error.ts";
+import { HoldfastError, messageOf } from "../domain/error.ts";
 import { type MountEntry, readMountTable } from "./mount-table.ts";
 import { MS, mount } from "./syscalls.ts";
 import { openSandbox } from "./walk.ts";
@@ -24,7 +23,7 @@ export function shareSandboxRoot(path: string): void {
     mount(null, path, null, MS.PRIVATE);
     mount(null, path, null, MS.SHARED);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new HoldfastError("unsupported", `Cannot make sandbox root ${path} a shared mount: ${reason}`, { cause });
   }
   if (!isSharedAlone(path)) {

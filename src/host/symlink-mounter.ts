@@ -9,7 +9,7 @@ import { type MountMethods, mounterOf } from "./mount-methods.ts";
 import { giveToOwner } from "./owner.ts";
 import { refusing } from "./refusal.ts";
 import { AT, isErrno, statx, symlinkat, unlinkat } from "./syscalls.ts";
-import { examineChild, openContent, openSandbox, openSandboxIfPresent, sameDirectory } from "./walk.ts";
+import { examineChild, isRecordedDirectory, openContent, openSandbox, openSandboxIfPresent } from "./walk.ts";
 
 export const SYMLINK_METHODS: MountMethods = {
   attach: attachSymlink,
@@ -59,7 +59,7 @@ function makeLink(sandboxFd: number, request: MountRequest, action: string): voi
 function leadsToVolume(sandboxFd: number, mounted: MountRequest | MountedAt): boolean {
   if (!isOwnLink(sandboxFd, mounted)) return false;
   try {
-    return sameDirectory(mounted.directory, statx(AT.FDCWD, linkTarget(mounted), AT.SYMLINK_NOFOLLOW));
+    return isRecordedDirectory(mounted.directory, statx(AT.FDCWD, linkTarget(mounted), AT.SYMLINK_NOFOLLOW));
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
     throw error;

@@ -69,7 +69,7 @@ export function openChildDirectory(fd: number, name: string): number {
  */
 export function openContent(diskRoot: string, uuid: string, directory: DirectoryIdentity): number {
   const fd = withDescriptors((keep) => openBelow(keep(openDisk(diskRoot)), diskRoot, contentBelow(uuid)));
-  if (!sameDirectory(directory, statx(fd, "", AT.EMPTY_PATH))) {
+  if (!isRecordedDirectory(directory, statx(fd, "", AT.EMPTY_PATH))) {
     closeSync(fd);
     throw new HoldfastError(
       "damaged",
@@ -110,7 +110,7 @@ export function examineChild(fd: number, name: string): Stat | undefined {
 }
 
 /** Whether this is the recorded directory; a birth time counts only where the file system keeps one. */
-export function sameDirectory(recorded: DirectoryIdentity, stat: Pick<Stat, "ino" | "birthNs">): boolean {
+export function isRecordedDirectory(recorded: DirectoryIdentity, stat: Pick<Stat, "ino" | "birthNs">): boolean {
   const birthUnknown = recorded.birthNs === "0" || stat.birthNs === 0n;
   return recorded.ino === String(stat.ino) && (birthUnknown || recorded.birthNs === String(stat.birthNs));
 }

@@ -4,7 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { type ErrorCode, HoldfastError } from "../domain/error.ts";
+import { type ErrorCode, HoldfastError, messageOf } from "../domain/error.ts";
 import { TABLES } from "../domain/records.ts";
 import { damagedCheckpoint } from "./damaged.ts";
 import { SqliteCode, sqliteCode } from "./sqlite-error.ts";
@@ -88,7 +88,7 @@ function explainOpening(error: unknown, path: string): HoldfastError {
     const [code, reason] = known;
     return new HoldfastError(code, `Cannot open the checkpoint ${path}: ${reason}`, { cause: error });
   }
-  return damagedCheckpoint(path, error instanceof Error ? error.message : String(error), error);
+  return damagedCheckpoint(path, messageOf(error), error);
 }
 
 function sizeOf(path: string): number {

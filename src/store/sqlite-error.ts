@@ -1,4 +1,4 @@
-import { HoldfastError } from "../domain/error.ts";
+import { HoldfastError, messageOf } from "../domain/error.ts";
 
 /** SQLite's result codes, as far as the store tells them apart. */
 export const SqliteCode = { error: 1, busy: 5, readOnly: 8, ioError: 10, full: 13, cannotOpen: 14 } as const;
@@ -12,7 +12,7 @@ export function sqliteCode(error: unknown): number | undefined {
 /** The log could not be synced: what SQLite took for committed may not be on the disk. */
 export class SyncFailure extends Error {
   constructor(cause: unknown) {
-    super(`syncing the log failed (${cause instanceof Error ? cause.message : String(cause)})`, { cause });
+    super(`syncing the log failed (${messageOf(cause)})`, { cause });
     this.name = "SyncFailure";
   }
 }

@@ -2,11 +2,11 @@ import { closeSync, mkdirSync, readlinkSync, renameSync, rmdirSync, symlinkSync,
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
+  isRecordedDirectory,
   openChildDirectory,
   openContent,
   openSandbox,
   openSandboxIfPresent,
-  sameDirectory,
   withDescriptors,
 } from "../../src/host/walk.ts";
 import { MountPlace } from "../support/mount-place.ts";
@@ -143,13 +143,13 @@ describe("withDescriptors", () => {
   });
 });
 
-describe("sameDirectory", () => {
+describe("isRecordedDirectory", () => {
   it("compares inode, and birth time where both are known", () => {
     const recorded = { ino: "7", birthNs: "5" };
-    expect(sameDirectory(recorded, { ino: 7n, birthNs: 5n })).toBe(true);
-    expect(sameDirectory(recorded, { ino: 8n, birthNs: 5n })).toBe(false);
-    expect(sameDirectory(recorded, { ino: 7n, birthNs: 6n })).toBe(false);
-    expect(sameDirectory(recorded, { ino: 7n, birthNs: 0n })).toBe(true);
-    expect(sameDirectory({ ino: "7", birthNs: "0" }, { ino: 7n, birthNs: 6n })).toBe(true);
+    expect(isRecordedDirectory(recorded, { ino: 7n, birthNs: 5n })).toBe(true);
+    expect(isRecordedDirectory(recorded, { ino: 8n, birthNs: 5n })).toBe(false);
+    expect(isRecordedDirectory(recorded, { ino: 7n, birthNs: 6n })).toBe(false);
+    expect(isRecordedDirectory(recorded, { ino: 7n, birthNs: 0n })).toBe(true);
+    expect(isRecordedDirectory({ ino: "7", birthNs: "0" }, { ino: 7n, birthNs: 6n })).toBe(true);
   });
 });

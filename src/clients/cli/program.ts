@@ -6,6 +6,7 @@
  * Exit status: 0 done, 1 refused or failed, 2 wrong usage; every failure is one line on stderr.
  */
 import { Command, CommanderError } from "commander";
+import { messageOf } from "../../domain/error.ts";
 import type { CommandContext, CommandTable } from "./command.ts";
 import { printable } from "./text.ts";
 
@@ -153,10 +154,6 @@ function usageMessage(error: CommanderError, { args, commands }: CommandLine): s
   return name === undefined
     ? `Cannot run: ${reason}, see holdfast --help`
     : `Cannot run ${name}: ${reason}, see holdfast ${name} --help`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function complain(context: CommandContext, message: string): void {
