@@ -20,12 +20,14 @@ import type { AgentId } from "./domain/units.ts";
 import type { Engine } from "./engine/engine.ts";
 import { NodeEngine, type NodeEngineOptions } from "./engine/node-engine.ts";
 import { registerGauges } from "./gauges.ts";
+import { readBundleConfig } from "./host/bundle.ts";
+import { createProcesses } from "./host/container-processes.ts";
 import { openDirectoryDisk } from "./host/directory-disk.ts";
-
 import { createHolders } from "./host/holders.ts";
 import { lockWorkRoot } from "./host/lock.ts";
 import { createMounter } from "./host/mount-thread.ts";
 import { peerOf } from "./host/peer.ts";
+import { runtimeOf } from "./host/runtime-of.ts";
 import { shareSandboxRoot } from "./host/sandbox-root.ts";
 import { hasHistory } from "./host/survey.ts";
 import { openSystemClock } from "./host/system-clock.ts";
@@ -126,6 +128,8 @@ async function startParts(
   const disks = await openDisks(workRoot.path, declared, log, stops);
   const holders = createHolders({ diskRoots: [...disks.values()].map((disk) => disk.root) });
   stops.push(() => holders.close());
+  const processes = createProcesses();
+  stops.push(() => processes.close());
 
   const store = openCheckpoint({
     directory: join(workRoot.path, "meta"),
@@ -140,6 +144,7 @@ async function startParts(
     disks,
     mounter,
     holders,
+    processes,
     clock,
     log,
     metrics,
@@ -158,8 +163,21 @@ async function startParts(
   registerGauges(metrics, engine);
 
   const { version } = manifest;
-  const socket = await startAgentSocket({ engine, path: settings.socket, version, log, mode: 0o660, peer: peerOf });
+  const socket = await startAgentSocket({
+    engine,
+    path: settings.socket,
+    version,
+    log,
+    mode: 0o660,
+    peer: peerOf,
+    hookHost: { readBundleConfig, runtimeOf },
+  });
   stops.push(() => socket.close());
+  if (settings.dockerPlugin !== undefined) {
+    const { startDockerPlugin } = await import("./faces/docker-plugin/server.ts");
+    const plugin = await startDockerPlugin({ engine, ...settings.dockerPlugin, log, peer: peerOf });
+    stops.push(() => plugin.close());
+  }
   const operator = await startOperatorHttp({
     engine,
     authenticator: access.authenticator,

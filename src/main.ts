@@ -135,6 +135,7 @@ const status = await runCommandLine({
     defaultSocket: process.env["HOLDFAST_SOCKET"] || "/run/holdfast/holdfast.sock",
     print: (text) => void process.stdout.write(`${text}\n`),
     complain: (line) => void process.stderr.write(`${line}\n`),
+    readInput: async () => (await import("node:stream/consumers")).text(process.stdin),
   },
 });
 // A command that failed in a way of its own has said so already.

@@ -19,6 +19,12 @@ export interface Guest {
   readonly detach: string;
 }
 
+/** A directory in a running container. */
+export interface RunningPlace {
+  readonly sandbox: string;
+  readonly pid: number;
+}
+
 /** A Holdfast daemon whose whole disk is reserved for the benchmark, with volumes of 1 MB. */
 export class Node {
   readonly daemon: Daemon;
@@ -36,11 +42,18 @@ export class Node {
   /** Starts a daemon in `dir`, which is made. */
   static async start(dir: string): Promise<Node> {
     await mkdir(dir, { recursive: true });
-    const daemon = await Daemon.start({ dir, args: ["--resources", `disk(*):${DISK_MB}`] });
+    const plugin = path.join(dir, "plugin.sock");
+    const args = ["--resources", `disk(*):${DISK_MB}`, "--docker-plugin", plugin];
+    const daemon = await Daemon.start({ dir, args });
     const state = await requestJson<{ id: string }>(daemon.http, { path: "/state" });
     const node = new Node(daemon, dir, state.id);
     await node.#reserveAll();
     return node;
+  }
+
+  /** Where it serves Docker's volume plugin protocol. */
+  get plugin(): { readonly socketPath: string } {
+    return { socketPath: path.join(this.#dir, "plugin.sock") };
   }
 
   get volumes(): number {
@@ -62,10 +75,25 @@ export class Node {
     }
   }
 
-  /** Gives each of `count` volumes, from number `first` on, a container that can take it, each with its own sandbox. */
-  async guests(first: number, count: number): Promise<Guest[]> {
-    const numbers = Array.from({ length: count }, (_, index) => first + index);
-    return Promise.all(numbers.map((number) => this.#guest(number)));
+  /**
+   * Gives each of `count` volumes, from number `first` on, a container that can take it: each with its own sandbox, or
+   * one after the other the same process.
+   */
+  async guests(first: number, count: number, place?: RunningPlace): Promise<Guest[]> {
+    return Promise.all(numbers(first, count).map((number) => this.#guest(number, place)));
+  }
+
+  /** Gives `count` volumes to Docker, each to a container of its own. */
+  loans(first: number, count: number): Guest[] {
+    return numbers(first, count).map((number) => {
+      const body = JSON.stringify({ Name: `${ROLE}/v${number}`, ID: `loan-${number}` });
+      return { attach: wire("POST", "/VolumeDriver.Mount", body), detach: wire("POST", "/VolumeDriver.Unmount", body) };
+    });
+  }
+
+  /** A volume as a container asks for it. */
+  wish(number: number): object {
+    return { role: ROLE, id: `v${number}` };
   }
 
   /** Where the content of volume `number` lies. */
@@ -102,14 +130,18 @@ export class Node {
     return Number(user) + Number(system);
   }
 
-  async #guest(number: number): Promise<Guest> {
+  async #guest(number: number, place?: RunningPlace): Promise<Guest> {
     this.#guests += 1;
     const name = `guest-${this.#guests}`;
+    const target = `/v1/containers/${name}`;
+    const body = JSON.stringify({ ...(place ?? (await this.#sandbox(name))), volumes: [this.wish(number)] });
+    return { attach: wire("PUT", target, body), detach: wire("DELETE", target) };
+  }
+
+  async #sandbox(name: string): Promise<{ readonly sandbox: string }> {
     const sandbox = path.join(this.#dir, "sandboxes", name);
     await mkdir(sandbox, { recursive: true });
-    const target = `/v1/containers/${name}`;
-    const body = JSON.stringify({ sandbox, volumes: [{ role: ROLE, id: `v${number}` }] });
-    return { attach: wire("PUT", target, body), detach: wire("DELETE", target) };
+    return { sandbox };
   }
 
   async #reserveAll(): Promise<void> {
@@ -122,6 +154,10 @@ export class Node {
     this.#created += 1;
     return `v${this.#created}`;
   }
+}
+
+function numbers(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
 }
 
 function reserved(sizeMb: number): object {

@@ -5,17 +5,17 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { run } from "../../test/e2e/run.ts";
 import type { Measured } from "./client-worker.ts";
+import { hookRows, pluginRows, runningRows } from "./container-rows.ts";
 import type { Docker } from "./docker.ts";
 import type { Load } from "./load.ts";
-import type { Guest, Node } from "./node.ts";
+import { attachAndDetach, attaches, inTurn, SETTLE_MS, settle } from "./measuring.ts";
+import type { Node } from "./node.ts";
 import { latencies, percentile, type Row } from "./report.ts";
 
 const CLIENTS = 16;
 const BATCH = 1000;
 const FEW = 100;
-const SETTLE_MS = 1000;
 
 /** How much is measured. */
 export interface Sizes {
@@ -26,6 +26,7 @@ export interface Sizes {
   readonly parallelCreates: number;
   readonly batches: number;
   readonly attaches: number;
+  readonly containers: number;
   readonly small: number;
   readonly large: number;
   readonly mounts: number;
@@ -40,6 +41,7 @@ export const FULL: Sizes = {
   parallelCreates: 1000,
   batches: 5,
   attaches: 30,
+  containers: 20,
   small: 1000,
   large: 50_000,
   mounts: 500,
@@ -54,6 +56,7 @@ export const QUICK: Sizes = {
   parallelCreates: 400,
   batches: 2,
   attaches: 10,
+  containers: 5,
   small: 200,
   large: 3000,
   mounts: 50,
@@ -77,7 +80,17 @@ export interface Bench {
   dockerDone(): Promise<void>;
 }
 
-export type RowName = "create" | "clients" | "batch" | "attach" | "flat" | "recovery" | "memory";
+export type RowName =
+  | "create"
+  | "clients"
+  | "batch"
+  | "attach"
+  | "hook"
+  | "running"
+  | "plugin"
+  | "flat"
+  | "recovery"
+  | "memory";
 
 /** In the order in which they are measured; rows that need a large node come behind those that fill it. */
 export const ROWS: Readonly<Record<RowName, (bench: Bench) => Promise<Row[]>>> = {
@@ -85,6 +98,9 @@ export const ROWS: Readonly<Record<RowName, (bench: Bench) => Promise<Row[]>>> =
   clients: clientsRows,
   batch: batchRows,
   attach: attachRows,
+  hook: hookRows,
+  running: runningRows,
+  plugin: pluginRows,
   flat: flatRows,
   recovery: recoveryRows,
   memory: memoryRows,
@@ -220,40 +236,9 @@ async function besideDocker(
   return inTurn(amount.blocks, ours, dockers);
 }
 
-/** Measures block by block, A B, B A, A B, ..., so that neither always runs second. */
-async function inTurn(
-  blocks: number,
-  first: () => Promise<Measured>,
-  second: () => Promise<Measured>,
-): Promise<[Measured[], Measured[]]> {
-  const measured: [Measured[], Measured[]] = [[], []];
-  for (let block = 0; block < blocks; block += 1) {
-    if (block % 2 === 0) measured[0].push(await first());
-    measured[1].push(await second());
-    if (block % 2 === 1) measured[0].push(await first());
-  }
-  return measured;
-}
-
-/** Lets what came before be finished, so that a row pays for itself alone. */
-async function settle(node: Node): Promise<void> {
-  await node.quiet();
-  await run("sync");
-  await sleep(SETTLE_MS);
-}
-
 function perSecond(runs: readonly Measured[]): number {
   const elapsedMs = runs.reduce((sum, run) => sum + run.elapsedMs, 0);
   return latencies(runs).length / (elapsedMs / 1000);
-}
-
-function attachAndDetach(guest: Guest): [string, string] {
-  return [guest.attach, guest.detach];
-}
-
-/** The attaches of a run that attaches and detaches by turns. */
-function attaches(run: Measured): number[] {
-  return [...run.latenciesMs].filter((_, index) => index % 2 === 0);
 }
 
 /** Each attach together with the detach behind it. */

@@ -6,6 +6,9 @@ import { isIPv4, isIPv6 } from "node:net";
 import { isAbsolute, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { HoldfastError } from "../domain/error.ts";
+import { parseRole } from "../domain/names.ts";
+import { parseHumanSize } from "../domain/size.ts";
 import { DURATION_FORM, parseDuration } from "./duration.ts";
 
 /** Where a server listens. `port` 0 means a free one. */
@@ -63,6 +66,16 @@ export const interval = fromText("a duration between 100ms and 3w", (text) => {
     : undefined;
 });
 
+export const role = fromText("a role such as ads or eng/web", (text) => accepted(() => parseRole(text)));
+
+const SIZE_FORM = "a size such as 512M or 10G";
+
+/** MB unless it has a unit; YAML reads one without a unit as a number. */
+export const size = z.preprocess(
+  (value) => (typeof value === "number" ? String(value) : value),
+  fromText(SIZE_FORM, (text) => accepted(() => parseHumanSize(text))),
+);
+
 const FRACTION_FORM = "a number between 0 and 1";
 const fractionNumber = z.number({ error: FRACTION_FORM }).min(0, FRACTION_FORM).max(1, FRACTION_FORM);
 
@@ -91,6 +104,16 @@ export function listOf<T extends z.ZodType>(item: T, expected: string) {
 /** One of a few words. */
 export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
   return z.enum(words, { error: `one of ${words.join(", ")}` });
+}
+
+/** What a parser of the domain makes of a text; `undefined` when it refuses. */
+function accepted<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof HoldfastError) return undefined;
+    throw error;
+  }
 }
 
 function parsePath(text: string): string | undefined {

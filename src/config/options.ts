@@ -45,6 +45,28 @@ export const DAEMON_OPTIONS = [
     repeatable: false,
   },
   {
+    name: "dockerPlugin",
+    flag: "--docker-plugin",
+    argument: "PATH",
+    help: "Socket of the volume plugin for Docker and Podman, such as /run/docker/plugins/holdfast.sock; without it there is none",
+    repeatable: false,
+  },
+  {
+    name: "dockerPluginRole",
+    flag: "--docker-plugin-role",
+    argument: "ROLE",
+    default: "docker",
+    help: "Role of the volumes that Docker and Podman name without a role",
+    repeatable: false,
+  },
+  {
+    name: "dockerPluginSize",
+    flag: "--docker-plugin-size",
+    argument: "SIZE",
+    help: "Size of a volume that Docker or Podman creates without one, such as 512M; without it a size must be given",
+    repeatable: false,
+  },
+  {
     name: "sandboxRoot",
     flag: "--sandbox-root",
     argument: "DIR",

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { HoldfastError } from "../domain/error.ts";
+import type { MilliMb, Role } from "../domain/units.ts";
 import {
   absolutePath,
   duration,
@@ -16,6 +17,8 @@ import {
   listOf,
   oneOf,
   resources,
+  role,
+  size,
   socketPath,
 } from "./fields.ts";
 import { DAEMON_OPTIONS, type OptionName } from "./options.ts";
@@ -25,6 +28,8 @@ export interface Settings {
   readonly workRoot: string;
   readonly listen: ListenAddress;
   readonly socket: string;
+  /** The volume plugin for Docker and Podman; `undefined` when there is none. */
+  readonly dockerPlugin: DockerPluginSettings | undefined;
   readonly sandboxRoots: readonly string[];
   /** Mesos's text or JSON form, not parsed yet; `undefined` means the size of the work root's file system. */
   readonly resources: string | undefined;
@@ -43,10 +48,21 @@ export interface Settings {
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
+interface DockerPluginSettings {
+  readonly path: string;
+  /** Of the volumes that are named without a role. */
+  readonly role: Role;
+  /** Of a volume that is created without a size; `undefined` refuses it. */
+  readonly defaultSize: MilliMb | undefined;
+}
+
 const SCHEMA = z.strictObject({
   workRoot: absolutePath,
   listen: listenAddress,
   socket: socketPath,
+  dockerPlugin: socketPath.optional(),
+  dockerPluginRole: role,
+  dockerPluginSize: size.optional(),
   sandboxRoot: listOf(absolutePath, "a list of absolute paths").optional(),
   resources: resources.optional(),
   credentials: filePath.optional(),
@@ -98,6 +114,10 @@ function toSettings(values: z.output<typeof SCHEMA>): Settings {
     workRoot: values.workRoot,
     listen: values.listen,
     socket: values.socket,
+    dockerPlugin:
+      values.dockerPlugin === undefined
+        ? undefined
+        : { path: values.dockerPlugin, role: values.dockerPluginRole, defaultSize: values.dockerPluginSize },
     sandboxRoots: values.sandboxRoot ?? [],
     resources: values.resources,
     credentialsFile: values.credentials,

@@ -6,7 +6,7 @@ import { nameOf } from "./decide.ts";
 import { HoldfastError } from "./error.ts";
 import { refusalOf, stateOf } from "./lifecycle.ts";
 import { attachmentPhases, type NodeState, type Transaction } from "./node.ts";
-import type { Attachment, Container, Volume } from "./records.ts";
+import { type Attachment, type Container, type Place, placeOf, type Volume } from "./records.ts";
 import type { Mode } from "./resource.ts";
 import type { BootId, ContainerId, ContainerPath, Incarnation, Role, VolumeId, WallMs } from "./units.ts";
 
@@ -18,8 +18,7 @@ interface WantedVolume {
   readonly mode: Mode;
 }
 
-export interface WantedContainer {
-  readonly id: ContainerId;
+export interface WantedContainer extends Place, Pick<Container, "id" | "runtime"> {
   readonly sandbox: string;
   readonly volumes: readonly WantedVolume[];
 }
@@ -75,12 +74,55 @@ export function decideAttach(tx: Transaction, wanted: WantedContainer, context: 
   tx.set("containers", wanted.id, {
     id: wanted.id,
     sandbox: wanted.sandbox,
+    ...(wanted.process === undefined ? {} : { process: wanted.process }),
+    ...(wanted.runtime === undefined ? {} : { runtime: wanted.runtime }),
     bootId: context.bootId,
     since: before?.since ?? context.now,
     by: before?.by ?? context.by,
     attachments: [...kept, ...lingering, ...toMount, ...toUnmount],
   });
   return { toMount, toUnmount };
+}
+
+export interface WantedLoan {
+  readonly borrower: ContainerId;
+  readonly role: Role;
+  readonly id: VolumeId;
+  readonly runtime: string;
+}
+
+/** Records that a container engine was given a volume, which it mounts by itself. Returns the volume. */
+export function decideLoan(tx: Transaction, wanted: WantedLoan, context: AttachContext): Volume {
+  const { borrower, runtime } = wanted;
+  const before = tx.state.containers.get(borrower);
+  if (before?.sandbox !== undefined) {
+    throw new HoldfastError(
+      "conflict",
+      `Cannot attach to container ${borrower} of ${runtime}: a container of this id lives in ${describePlace(before)}`,
+    );
+  }
+  const volume = requireLive(tx.state, borrower, wanted);
+  const present = before?.attachments.find((attachment) => attachment.uuid === volume.uuid);
+  if (present?.phase === "attached") return volume;
+  if (present === undefined) requireAttachable(tx.state, { id: borrower }, volume, context);
+  const attachment: Attachment = {
+    uuid: volume.uuid,
+    containerPath: volume.containerPath,
+    mode: "RW",
+    phase: "attached",
+    mount: { backend: "lent", at: context.now, seen: false },
+    madeMountpoint: false,
+  };
+  tx.set("containers", borrower, {
+    id: borrower,
+    runtime,
+    bootId: context.bootId,
+    since: before?.since ?? context.now,
+    by: before?.by ?? context.by,
+    attachments: [...(before?.attachments ?? []).filter(({ uuid }) => uuid !== volume.uuid), attachment],
+  });
+  markAttached(tx, [volume.uuid], context.now);
+  return volume;
 }
 
 /** Replaces a container's attachments; a container without any is forgotten. */
@@ -107,22 +149,30 @@ interface ResolvedVolume {
 }
 
 function resolve(state: NodeState, wanted: WantedContainer, entry: WantedVolume): ResolvedVolume {
-  const volume = state.live(entry.role, entry.id);
-  if (volume === undefined) {
-    throw new HoldfastError(
-      "no_such_volume",
-      `Cannot attach volume ${entry.role}/${entry.id} to container ${wanted.id}: there is no such volume`,
-    );
-  }
+  const volume = requireLive(state, wanted.id, entry);
   return { volume, containerPath: entry.containerPath ?? volume.containerPath, mode: entry.mode };
 }
 
+function requireLive(state: NodeState, container: ContainerId, name: Pick<WantedVolume, "role" | "id">): Volume {
+  const volume = state.live(name.role, name.id);
+  if (volume !== undefined) return volume;
+  throw new HoldfastError(
+    "no_such_volume",
+    `Cannot attach volume ${name.role}/${name.id} to container ${container}: there is no such volume`,
+  );
+}
+
 function requireSamePlace(before: Container | undefined, wanted: WantedContainer): void {
-  if (before === undefined || before.sandbox === wanted.sandbox) return;
+  if (before === undefined || placeOf(before) === placeOf(wanted)) return;
   throw new HoldfastError(
     "conflict",
-    `Cannot attach to container ${wanted.id} in ${wanted.sandbox}: a container of this id lives in ${before.sandbox}`,
+    `Cannot attach to container ${wanted.id} in ${describePlace(wanted)}: a container of this id lives in ${describePlace(before)}`,
   );
+}
+
+function describePlace({ sandbox, process, runtime }: Place & Pick<Container, "runtime">): string {
+  if (sandbox === undefined) return runtime ?? "a container engine";
+  return process === undefined ? sandbox : `${sandbox} of process ${process.pid}`;
 }
 
 function requireDistinct(wanted: WantedContainer, volumes: readonly ResolvedVolume[]): void {
@@ -146,7 +196,12 @@ function requireDistinct(wanted: WantedContainer, volumes: readonly ResolvedVolu
   }
 }
 
-function requireAttachable(state: NodeState, wanted: WantedContainer, volume: Volume, context: AttachContext): void {
+function requireAttachable(
+  state: NodeState,
+  wanted: Pick<WantedContainer, "id">,
+  volume: Volume,
+  context: AttachContext,
+): void {
   const damage = context.damageOf(volume.uuid);
   const others = state.containersOf(volume.uuid).filter((container) => container.id !== wanted.id);
   const own =
@@ -164,7 +219,7 @@ function requireAttachable(state: NodeState, wanted: WantedContainer, volume: Vo
 
 /** One sandbox may serve several containers; one path in it serves one volume. */
 function requireFreePath(state: NodeState, wanted: WantedContainer, volume: Volume, path: ContainerPath): void {
-  for (const container of state.containersIn(wanted.sandbox)) {
+  for (const container of state.containersIn(placeOf(wanted) ?? wanted.sandbox)) {
     for (const attachment of container.attachments) {
       if (attachment.containerPath !== path || attachment.phase === "lingering") continue;
       const occupant = state.volumes.get(attachment.uuid);

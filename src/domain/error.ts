@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   no_such_volume: "No volume has this role and id, or it is not exactly the one that was named",
   no_such_container: "No container has this id",
   no_such_operation: "No operation has this id",
+  no_such_process: "No process has this pid, or it has ended",
   duplicate_volume: "A volume with this role and id exists already",
   unauthenticated: "Credentials are missing or wrong",
   forbidden: "The ACLs do not allow this",

@@ -6,15 +6,16 @@
  * what a dynamic reservation has, its parent lends. So no operation can lose or invent a megabyte: sizes only move
  * between `free`, `inVolumes` and `inRefinements`, and the roots' totals are what the operator declared.
  */
-import type {
-  AttachmentPhase,
-  Change,
-  Container,
-  OperationRecord,
-  Records,
-  ReservationRecord,
-  Table,
-  Volume,
+import {
+  type AttachmentPhase,
+  type Change,
+  type Container,
+  type OperationRecord,
+  placeOf,
+  type Records,
+  type ReservationRecord,
+  type Table,
+  type Volume,
 } from "./records.ts";
 import { type DiskResource, type DiskSource, poolKey, type Reservation } from "./resource.ts";
 import {
@@ -59,7 +60,7 @@ export class NodeState {
   readonly #live = new Map<string, Volume>();
   readonly #retired = new Map<string, Set<Incarnation>>();
   readonly #attached = new Map<Incarnation, Set<ContainerId>>();
-  readonly #sandboxes = new Map<string, Set<ContainerId>>();
+  readonly #places = new Map<string, Set<ContainerId>>();
 
   /** @param declared unreserved and statically reserved disk, as the operator declared or the machine showed it */
   constructor(declared: readonly DiskResource[]) {
@@ -109,9 +110,9 @@ export class NodeState {
     return this.#containers(this.#attached.get(uuid));
   }
 
-  /** The containers that live in this sandbox directory. */
-  containersIn(sandbox: string): readonly Container[] {
-    return this.#containers(this.#sandboxes.get(sandbox));
+  /** The containers that live in this sandbox directory: a `placeOf`. */
+  containersIn(place: string): readonly Container[] {
+    return this.#containers(this.#places.get(place));
   }
 
   /** Free disk by pool and every live volume: what Mesos calls the agent's resources. */
@@ -194,13 +195,15 @@ export class NodeState {
 
   #indexContainer(container: Container | undefined): void {
     if (container === undefined) return;
-    addTo(this.#sandboxes, container.sandbox, container.id);
+    const place = placeOf(container);
+    if (place !== undefined) addTo(this.#places, place, container.id);
     for (const { uuid } of container.attachments) addTo(this.#attached, uuid, container.id);
   }
 
   #forgetContainer(container: Container | undefined): void {
     if (container === undefined) return;
-    removeFrom(this.#sandboxes, container.sandbox, container.id);
+    const place = placeOf(container);
+    if (place !== undefined) removeFrom(this.#places, place, container.id);
     for (const { uuid } of container.attachments) removeFrom(this.#attached, uuid, container.id);
   }
 

@@ -91,7 +91,16 @@ export type MountRecord =
       /** Whether the sandbox lies on a shared mount, so that running containers see the volume. */
       readonly propagation: "shared" | "private" | "slave" | "unbindable";
     }
-  | { readonly backend: "symlink" };
+  | { readonly backend: "symlink" }
+  | LentRecord;
+
+/** A container engine was given the content's path and mounts it itself. */
+export interface LentRecord {
+  readonly backend: "lent";
+  readonly at: WallMs;
+  /** Whether its mount has been seen: from then on, no mount means that it is over. */
+  readonly seen: boolean;
+}
 
 export interface Attachment {
   readonly uuid: Incarnation;
@@ -104,15 +113,51 @@ export interface Attachment {
   readonly madeMountpoint: boolean;
 }
 
+/**
+ * The first process of a started container. With its start time, and the boot id of the container's record, it is never
+ * another process that got the same number.
+ */
+export interface ContainerProcess {
+  readonly pid: number;
+  /** Clock ticks from boot to its start, decimal. */
+  readonly startTime: string;
+  /** The kernel's number of its mount namespace, "unknown" where it does not tell. */
+  readonly mountNamespace: string;
+  /** The container's root as its runtime named it: there until the process makes it its own root, and after its end. */
+  readonly rootfs?: RootDirectory;
+}
+
+/** A directory that others than we know by its path. Device numbers hold for a boot. */
+export interface RootDirectory {
+  /** Absolute path, as the runtime sees it. */
+  readonly path: string;
+  /** Inode number, decimal. */
+  readonly ino: string;
+  /** `MAJOR:MINOR` of its device. */
+  readonly device: string;
+}
+
 /** A container and what is mounted for it. Key: `id`. Lives for one boot: every mount ends with it. */
 export interface Container {
   readonly id: ContainerId;
-  /** Absolute path of an existing directory, without symlinks. */
-  readonly sandbox: string;
+  /** Absolute path of an existing directory, without symlinks; absent when the engine mounts by itself (`lent`). */
+  readonly sandbox?: string;
+  /** Set when the sandbox lies below this process's root, and the volumes appear in its mount namespace alone. */
+  readonly process?: ContainerProcess;
+  /** Who runs it, for people: `runc`, `docker`. */
+  readonly runtime?: string;
   readonly bootId: BootId;
   readonly since: WallMs;
   readonly by: string;
   readonly attachments: readonly Attachment[];
+}
+
+/** Where a container's volumes appear. */
+export type Place = Pick<Container, "sandbox" | "process">;
+
+/** Names the directory that a container's volumes appear in; `undefined` when its engine mounts by itself. */
+export function placeOf({ sandbox, process }: Place): string | undefined {
+  return sandbox === undefined || process === undefined ? sandbox : `${process.pid} ${process.startTime} ${sandbox}`;
 }
 
 /** What became of an operation list that had an id. Key: `operationKey(by, id)`. */

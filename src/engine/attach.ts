@@ -1,14 +1,16 @@
 /** Containers: puts volumes into sandboxes and takes them out, with an intent committed before the kernel is asked. */
-import { decideAttach, markAttached, setAttachments } from "../domain/attach.ts";
+import { type AttachContext, decideAttach, markAttached, setAttachments } from "../domain/attach.ts";
 import { nameOf } from "../domain/decide.ts";
 import { codeOf, HoldfastError } from "../domain/error.ts";
 import { type Actor, actorName } from "../domain/operation.ts";
-import type { Attachment, Container, Volume } from "../domain/records.ts";
+import type { Attachment, Container, ContainerProcess, Place, Volume } from "../domain/records.ts";
 import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import type { MountedAt } from "../ports/mounter.ts";
+import type { ProcessRequest } from "../ports/processes.ts";
 import type { AttachRequest } from "./engine.ts";
 import { diskOfVolume } from "./handed-ports.ts";
+import { requireHeldByNobody } from "./in-use.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 
@@ -16,37 +18,51 @@ import type { Parts } from "./parts.ts";
 const BOOT_SCOPED = { durable: false } as const;
 const RELEASE = { durable: false, releases: true } as const;
 
-/** The caller has the container to itself. */
-export async function attachVolumes(parts: Parts, actor: Actor, request: AttachRequest): Promise<void> {
-  const { toMount, toUnmount } = await parts.ledger.transact(BOOT_SCOPED, (tx) =>
-    decideAttach(
-      tx,
-      { id: request.container, sandbox: request.sandbox, volumes: request.volumes },
-      {
-        by: actorName(actor),
-        now: parts.clock.now(),
-        bootId: parts.clock.bootId(),
-        damageOf: (uuid) => parts.observations.damageOf(uuid),
-      },
-    ),
+/** What a face asks for, with the process identified. */
+export interface AttachPlan extends Omit<AttachRequest, "process"> {
+  readonly process?: ContainerProcess;
+}
+
+/** @throws `no_such_process` */
+export function planAttach(parts: Parts, { process, ...request }: AttachRequest): AttachPlan {
+  return process === undefined ? request : { ...request, process: identify(parts, process) };
+}
+
+function identify(parts: Parts, request: ProcessRequest): ContainerProcess {
+  if (parts.mounter.backend === "bind") return parts.processes.identify(request);
+  throw new HoldfastError(
+    "unsupported",
+    `Cannot attach to process ${request.pid}: volumes appear as ${parts.mounter.backend}s here, attach to a sandbox`,
   );
+}
+
+/** The caller has the container to itself. */
+export async function attachVolumes(parts: Parts, actor: Actor, request: AttachPlan): Promise<void> {
+  const decided = parts.ledger.transact(BOOT_SCOPED, (tx) =>
+    decideAttach(tx, { ...request, id: request.container }, attachContext(parts, actor)),
+  );
+  // The kernel is asked while the intent is on its way to the store.
+  const held = requireHeldByNobody(parts, request.container, request.volumes);
+  held.catch(() => undefined);
+  const { toMount, toUnmount } = await decided;
   if (toMount.length === 0 && toUnmount.length === 0) return;
 
   const mounted: Attachment[] = [];
   const unmounted: Attachment[] = [];
   let lingering: readonly Attachment[];
   try {
-    const copies = await copiesElsewhere(parts, toUnmount);
+    await held;
+    const copies = await copiesElsewhere(parts, request, toUnmount);
     if (copies.length > 0) await refuseIfBusyElsewhere(parts, request.container, copies);
     for (const attachment of toMount) mounted.push(await mount(parts, request, attachment));
     for (const attachment of toUnmount) {
-      await takeAway(parts, mountedAt(parts, request.sandbox, attachment), { force: false });
+      await takeAway(parts, mountedAt(parts, request, attachment), { force: false });
       parts.observations.mounts.delete(attachmentKey(request.container, attachment.uuid));
       unmounted.push(attachment);
     }
     // What only moved to another path is attached there.
     const left = unmounted.filter(({ uuid }) => !mounted.some((other) => other.uuid === uuid));
-    lingering = await stillHeld(parts, left, copies);
+    lingering = await stillHeld(parts, request, left, copies);
   } catch (error) {
     await takeBack(parts, request, { toMount, toUnmount, mounted, unmounted });
     throw error;
@@ -65,12 +81,21 @@ export async function attachVolumes(parts: Parts, actor: Actor, request: AttachR
   });
 }
 
+export function attachContext(parts: Parts, actor: Actor): AttachContext {
+  return {
+    by: actorName(actor),
+    now: parts.clock.now(),
+    bootId: parts.clock.bootId(),
+    damageOf: (uuid) => parts.observations.damageOf(uuid),
+  };
+}
+
 /** Takes everything away that the container has. The caller has the container to itself. */
 export async function detachVolumes(parts: Parts, id: ContainerId, force: boolean): Promise<void> {
   const container = await parts.ledger.read((state) => state.containers.get(id));
   if (container === undefined) return;
   const mounts = container.attachments.filter((attachment) => attachment.phase !== "lingering");
-  const copies = await copiesElsewhere(parts, mounts);
+  const copies = await copiesElsewhere(parts, container, mounts);
   if (copies.length > 0 && !force) await refuseIfBusyElsewhere(parts, id, copies);
   await parts.ledger.transact(RELEASE, (tx) => setPhase(tx, id, mounts, "detaching"));
 
@@ -79,14 +104,14 @@ export async function detachVolumes(parts: Parts, id: ContainerId, force: boolea
   let refusal: unknown;
   for (const attachment of mounts.toReversed()) {
     try {
-      const outcome = await takeAway(parts, mountedAt(parts, container.sandbox, attachment), { force });
+      const outcome = await takeAway(parts, mountedAt(parts, container, attachment), { force });
       parts.observations.mounts.delete(attachmentKey(id, attachment.uuid));
       (outcome === "held" ? lingering : unmounted).push(attachment);
     } catch (error) {
       refusal ??= await withProcesses(parts, container, attachment, error);
     }
   }
-  lingering.push(...(await stillHeld(parts, unmounted, copies)));
+  lingering.push(...(await stillHeld(parts, container, unmounted, copies)));
 
   await parts.ledger.transact(RELEASE, (tx) => {
     replace(tx.state.containers.get(id), tx, (attachment) => {
@@ -99,16 +124,19 @@ export async function detachVolumes(parts: Parts, id: ContainerId, force: boolea
 }
 
 /** Where a recorded attachment is, as the mounter wants it. */
-export function mountedAt(parts: Parts, sandbox: string, attachment: Attachment): MountedAt {
+export function mountedAt(parts: Parts, { sandbox, process }: Place, attachment: Attachment): MountedAt {
   const volume = volumeOf(parts, attachment.uuid);
+  const { mount } = attachment;
+  if (sandbox === undefined || mount?.backend === "lent") throw new Error("What is lent is mounted by others");
   return {
     sandbox,
+    ...(process === undefined ? {} : { process }),
     containerPath: attachment.containerPath,
     uuid: volume.uuid,
     diskRoot: diskOfVolume(parts.disks, volume).root,
     directory: volume.directory,
     mode: attachment.mode,
-    ...(attachment.mount === undefined ? {} : { mount: attachment.mount }),
+    ...(mount === undefined ? {} : { mount }),
     madeMountpoint: attachment.madeMountpoint,
   };
 }
@@ -120,11 +148,12 @@ function volumeOf(parts: Parts, uuid: Incarnation): Volume {
   return volume;
 }
 
-async function mount(parts: Parts, request: AttachRequest, attachment: Attachment): Promise<Attachment> {
+async function mount(parts: Parts, request: AttachPlan, attachment: Attachment): Promise<Attachment> {
   const volume = volumeOf(parts, attachment.uuid);
   try {
     const mounted = await parts.mounter.attach({
       sandbox: request.sandbox,
+      ...(request.process === undefined ? {} : { process: request.process }),
       containerPath: attachment.containerPath,
       uuid: volume.uuid,
       diskRoot: diskOfVolume(parts.disks, volume).root,
@@ -169,12 +198,12 @@ interface HalfDone {
 }
 
 /** All or nothing: unmounts what was just mounted and mounts again what was just unmounted. */
-async function takeBack(parts: Parts, request: AttachRequest, half: HalfDone): Promise<void> {
+async function takeBack(parts: Parts, request: AttachPlan, half: HalfDone): Promise<void> {
   const stuck: Attachment[] = [];
   for (const attachment of half.mounted.toReversed()) {
     try {
       // Nobody was told of it yet, but a process may have found it nevertheless.
-      const outcome = await takeAway(parts, mountedAt(parts, request.sandbox, attachment), { force: true });
+      const outcome = await takeAway(parts, mountedAt(parts, request, attachment), { force: true });
       if (outcome === "held") stuck.push({ ...attachment, phase: "lingering" });
     } catch (error) {
       parts.log.error({ error, container: request.container }, "Cannot take a volume out of a sandbox again");
@@ -203,14 +232,22 @@ async function takeBack(parts: Parts, request: AttachRequest, half: HalfDone): P
   });
 }
 
-/** Mounts of these volumes that other mount namespaces hold; an unreadable namespace blocks destroy, not detach. */
-async function copiesElsewhere(parts: Parts, attachments: readonly Attachment[]): Promise<readonly HeldMount[]> {
+/**
+ * Mounts of these volumes that other mount namespaces than the container's own hold; an unreadable namespace blocks
+ * destroy, not detach.
+ */
+async function copiesElsewhere(
+  parts: Parts,
+  { process }: Place,
+  attachments: readonly Attachment[],
+): Promise<readonly HeldMount[]> {
   if (attachments.length === 0 || parts.mounter.backend === "symlink") return [];
   try {
-    return await parts.holders.mounts(
+    const mounts = await parts.holders.mounts(
       attachments.map((attachment) => attachment.uuid),
       "elsewhere",
     );
+    return mounts.filter(({ namespace }) => namespace !== process?.mountNamespace);
   } catch (error) {
     parts.log.warn({ error }, "Cannot look into every mount namespace");
     return [];
@@ -223,12 +260,13 @@ async function copiesElsewhere(parts: Parts, attachments: readonly Attachment[])
  */
 async function stillHeld(
   parts: Parts,
+  place: Place,
   unmounted: readonly Attachment[],
   copies: readonly HeldMount[],
 ): Promise<readonly Attachment[]> {
   const copied = unmounted.filter(({ uuid }) => copies.some((copy) => copy.uuid === uuid));
   if (copied.length === 0) return [];
-  const kept = await copiesElsewhere(parts, copied);
+  const kept = await copiesElsewhere(parts, place, copied);
   const processes = await parts.holders.processes(copied.map(({ uuid }) => uuid)).catch(() => undefined);
   // Unknown means held; the reconcile looks again.
   if (processes === undefined) return copied;

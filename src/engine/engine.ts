@@ -18,6 +18,7 @@ import type {
   VolumeId,
   WallMs,
 } from "../domain/units.ts";
+import type { ProcessRequest } from "../ports/processes.ts";
 
 export interface Engine {
   /** False until recovery is through, and again when stopping. */
@@ -32,6 +33,17 @@ export interface Engine {
   perform(actor: Actor, operations: readonly Operation[], options?: PerformOptions): Promise<OperationRecord>;
   /** Makes exactly these volumes present in a container's sandbox, all or nothing. Repeating it changes nothing. */
   attach(actor: Actor, request: AttachRequest): Promise<ContainerView>;
+  /**
+   * Gives a container engine, which mounts by itself, a volume for one borrower. Repeating it changes nothing.
+   * @returns the volume; its `path` is what to mount
+   * @throws `in_use` when it is exclusive and somebody else has it, whatever our books say
+   */
+  lend(actor: Actor, request: LendRequest): Promise<VolumeView>;
+  /**
+   * The borrower says it is done. That is a hint: the volume is in use until nobody is seen with it. What is not lent
+   * is fine.
+   */
+  giveBack(actor: Actor, request: LendRequest): Promise<void>;
   /** Takes all of a container's volumes away. An unknown container is fine. */
   detach(actor: Actor, container: ContainerId, options: { readonly force: boolean }): Promise<void>;
   /** Brings a retained volume back with its content. */
@@ -67,7 +79,12 @@ export interface PerformOptions {
 
 export interface AttachRequest {
   readonly container: ContainerId;
+  /** Absolute path, below the process's root when there is one. */
   readonly sandbox: string;
+  /** The first process of a container that is started, or being started by an OCI runtime. */
+  readonly process?: ProcessRequest;
+  /** Who runs the container, for people. */
+  readonly runtime?: string;
   readonly volumes: readonly {
     readonly role: Role;
     readonly id: VolumeId;
@@ -77,6 +94,15 @@ export interface AttachRequest {
   }[];
   /** Who shall own the top of an empty volume at its first attach; default: the sandbox's owner. */
   readonly owner?: { readonly uid: number; readonly gid: number };
+}
+
+export interface LendRequest {
+  /** The engine's own name for what it wants the volume for. */
+  readonly borrower: ContainerId;
+  readonly role: Role;
+  readonly id: VolumeId;
+  /** The engine, for people. */
+  readonly runtime: string;
 }
 
 export type RestoreRequest = (
@@ -123,10 +149,27 @@ export interface VolumeView {
   readonly dueAt?: WallMs;
   /** Why it is `damaged` or what fails about it, and what to do. */
   readonly problem?: string;
+  /** Who is seen with its content in another mount namespace now; only of a single volume. */
+  readonly holders?: readonly HolderView[];
+}
+
+/** Somebody who has a volume, as the kernel sees it. */
+export interface HolderView {
+  /** Process id, 0 when no process shows it. */
+  readonly pid: number;
+  readonly command: string;
+  readonly cgroup: string;
+  /** Where it is mounted, as they see it. */
+  readonly mountPoint: string;
+  /** Container engine and container, as far as the control group tells. */
+  readonly engine?: string;
+  readonly container?: string;
 }
 
 export interface ContainerView {
   readonly container: Container;
+  /** Of a container whose engine mounts by itself: who is seen with its volumes. */
+  readonly holders?: readonly HolderView[];
   readonly attachments: readonly {
     readonly attachment: Attachment;
     readonly role: Role;

@@ -9,12 +9,14 @@ import type { Holders } from "../ports/holders.ts";
 import type { Log } from "../ports/log.ts";
 import type { Metrics } from "../ports/metrics.ts";
 import type { Mounter } from "../ports/mounter.ts";
+import type { Processes } from "../ports/processes.ts";
 
 export interface Ports {
   /** By `sourceKey`. */
   readonly disks: ReadonlyMap<string, Disk>;
   readonly mounter: Mounter;
   readonly holders: Holders;
+  readonly processes: Processes;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;

@@ -7,19 +7,21 @@ import { mayView } from "../domain/authorise.ts";
 import type { CollectRule } from "../domain/collect.ts";
 import { codeOf, type ErrorCode, HoldfastError } from "../domain/error.ts";
 import { type Actor, actorName, type Operation } from "../domain/operation.ts";
-import { type OperationRecord, operationKey } from "../domain/records.ts";
+import { type OperationRecord, operationKey, type Volume } from "../domain/records.ts";
 import type { DiskResource } from "../domain/resource.ts";
 import { roleOf } from "../domain/resource.ts";
-import type { AgentId, ContainerId, Role, VolumeId, WallMs } from "../domain/units.ts";
+import type { AgentId, ContainerId, Incarnation, Role, VolumeId, WallMs } from "../domain/units.ts";
 import type { Store } from "../ports/store.ts";
-import { attachVolumes, detachVolumes } from "./attach.ts";
+import { type AttachPlan, attachVolumes, detachVolumes, planAttach } from "./attach.ts";
 import { Collector } from "./collector.ts";
+import { Endings } from "./ended.ts";
 import type {
   AttachRequest,
   CollectOutcome,
   CollectRequest,
   ContainerView,
   Engine,
+  LendRequest,
   NodeResources,
   NodeStatus,
   PerformOptions,
@@ -30,6 +32,7 @@ import type {
 import type { Ports } from "./handed-ports.ts";
 import { Labeller } from "./labeller.ts";
 import { Ledger } from "./ledger.ts";
+import { lendVolume, settleLoans, takeLoansBack } from "./loans.ts";
 import { Observations } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { performOperations } from "./perform.ts";
@@ -37,11 +40,25 @@ import { reconcileContainers, reconcileVolumes, settleInterrupted } from "./reco
 import { checkDisks, findOrphans, type RecoverySummary, recover, recoverBehind } from "./recover.ts";
 import { findRetained, restoreVolume } from "./restore.ts";
 import { Serial } from "./serial.ts";
-import { countStates, findVolume, listProblems, viewContainer, viewDisks, viewVolume, viewVolumes } from "./views.ts";
+import { settleBooks } from "./settle-books.ts";
+import {
+  countStates,
+  findVolume,
+  listProblems,
+  viewContainer,
+  viewContainers,
+  viewDisks,
+  viewHolders,
+  viewVolume,
+  viewVolumes,
+} from "./views.ts";
 
 /** Outcomes are kept this long, and this many. */
 const OUTCOME_AGE_MS = 24 * 3_600_000;
 const OUTCOMES_MAX = 10_000;
+
+/** When it is looked whether an engine has mounted what it was lent: from then on it is known to have it or not. */
+const LOOKS_AT_LOAN_MS = [500, 2_000, 8_000];
 
 export interface NodeEngineOptions extends Ports {
   readonly store: Store;
@@ -54,6 +71,7 @@ export interface NodeEngineOptions extends Ports {
 export class NodeEngine implements Engine {
   readonly #parts: Parts;
   readonly #collector: Collector;
+  readonly #endings: Endings;
   readonly #reconcileIntervalMs: number;
   readonly #startedAt: WallMs;
   #ready = false;
@@ -70,6 +88,7 @@ export class NodeEngine implements Engine {
     const labeller = new Labeller(options, ledger);
     this.#parts = { ...options, ledger, labeller, observations: new Observations(), serial: new Serial() };
     this.#collector = new Collector(this.#parts, options.gc.intervalMs);
+    this.#endings = new Endings(this.#parts);
     this.#reconcileIntervalMs = options.reconcileIntervalMs;
     this.#startedAt = options.clock.now();
   }
@@ -88,6 +107,7 @@ export class NodeEngine implements Engine {
     const { summary, rest } = await recover(this.#parts);
     this.#recovery = summary;
     this.#ready = true;
+    this.#endings.watchAll();
     this.#behind = this.#guarded("Cannot finish the recovery behind readiness", () => recoverBehind(this.#parts, rest));
     this.#scheduleReconcile();
     this.#collector.start();
@@ -97,6 +117,7 @@ export class NodeEngine implements Engine {
   async stop(): Promise<void> {
     this.#ready = false;
     this.#cancelReconcile?.();
+    this.#endings.stop();
     await this.#collector.stop();
     await this.#behind;
     await Promise.all(this.#running);
@@ -110,17 +131,40 @@ export class NodeEngine implements Engine {
   }
 
   attach(actor: Actor, request: AttachRequest): Promise<ContainerView> {
-    return this.#measured("attach", () =>
-      this.#parts.serial.run(request.container, async () => {
-        requireLocal(actor);
-        await settleInterrupted(this.#parts, request.container);
-        await attachVolumes(this.#parts, actor, request);
+    return this.#measured("attach", async () => {
+      requireLocal(actor);
+      const plan = planAttach(this.#parts, request);
+      await settleBooks(this.#parts, plan.volumes, plan.container);
+      return this.#parts.serial.run(plan.container, async () => {
+        await settleInterrupted(this.#parts, plan.container);
+        await attachVolumes(this.#parts, actor, plan);
+        this.#endings.watch(plan.container);
         return this.#parts.ledger.read((state) => {
-          const container = state.containers.get(request.container) ?? emptyContainer(this.#parts, actor, request);
+          const container = state.containers.get(plan.container) ?? emptyContainer(this.#parts, actor, plan);
           return viewContainer(this.#parts, state, container);
         });
-      }),
-    );
+      });
+    });
+  }
+
+  lend(actor: Actor, request: LendRequest): Promise<VolumeView> {
+    return this.#measured("lend", async () => {
+      requireLocal(actor);
+      await settleBooks(this.#parts, [request]);
+      const { uuid } = await lendVolume(this.#parts, actor, request);
+      this.#lookAtLoan(uuid);
+      return this.#parts.ledger.read((state) =>
+        viewVolume(this.#parts, state, mustHave(state.volumes.get(uuid), uuid)),
+      );
+    });
+  }
+
+  giveBack(actor: Actor, { borrower, role, id }: LendRequest): Promise<void> {
+    return this.#measured("give_back", async () => {
+      requireLocal(actor);
+      const uuid = await this.#parts.ledger.read((state) => state.live(role, id)?.uuid);
+      if (uuid !== undefined) await takeLoansBack(this.#parts, borrower, uuid);
+    });
   }
 
   detach(actor: Actor, container: ContainerId, options: { readonly force: boolean }): Promise<void> {
@@ -128,7 +172,9 @@ export class NodeEngine implements Engine {
       this.#parts.serial.run(container, async () => {
         requireLocal(actor);
         await settleInterrupted(this.#parts, container);
+        await takeLoansBack(this.#parts, container);
         await detachVolumes(this.#parts, container, options.force);
+        this.#endings.watch(container);
       }),
     );
   }
@@ -137,12 +183,9 @@ export class NodeEngine implements Engine {
     return this.#measured("restore", async () => {
       const { uuid } = await this.#parts.ledger.read((state) => findRetained(this.#parts, state, actor, request));
       await this.#parts.serial.run(uuid, () => restoreVolume(this.#parts, actor, uuid, request.as));
-      return this.#parts.ledger.read((state) => {
-        const volume = state.volumes.get(uuid);
-        if (volume === undefined)
-          throw new HoldfastError("no_such_volume", `Cannot show volume ${uuid}: it is gone again`);
-        return viewVolume(this.#parts, state, volume);
-      });
+      return this.#parts.ledger.read((state) =>
+        viewVolume(this.#parts, state, mustHave(state.volumes.get(uuid), uuid)),
+      );
     });
   }
 
@@ -165,21 +208,13 @@ export class NodeEngine implements Engine {
 
   async volume(actor: Actor, role: Role, id: VolumeId): Promise<VolumeView> {
     this.#requireReady();
-    return this.#parts.ledger.read((state) => findVolume(this.#parts, state, actor, role, id));
+    const view = await this.#parts.ledger.read((state) => findVolume(this.#parts, state, actor, role, id));
+    return { ...view, ...(await viewHolders(this.#parts, view.volume.uuid)) };
   }
 
   async containers(actor: Actor): Promise<readonly ContainerView[]> {
     this.#requireReady();
-    return this.#parts.ledger.read((state) =>
-      [...state.containers.values()].map((container) => {
-        const view = viewContainer(this.#parts, state, container);
-        const attachments = view.attachments.filter(({ role }) => mayView(this.#parts.acls(), actor, role));
-        return {
-          container: { ...container, attachments: attachments.map(({ attachment }) => attachment) },
-          attachments,
-        };
-      }),
-    );
+    return viewContainers(this.#parts, actor);
   }
 
   async operations(actor: Actor): Promise<readonly OperationRecord[]> {
@@ -231,6 +266,15 @@ export class NodeEngine implements Engine {
     await findOrphans(this.#parts);
     await this.#forgetOldOutcomes();
     this.#parts.metrics.reconciled("reconcile", performance.now() - startedAt);
+  }
+
+  /** Nobody waits for it; what is not seen by then is left to the reconcile. */
+  #lookAtLoan(uuid: Incarnation): void {
+    for (const delayMs of LOOKS_AT_LOAN_MS) {
+      this.#parts.clock.after(delayMs, () => {
+        if (this.#ready) void this.#guarded("Cannot look at a loan", () => settleLoans(this.#parts, [uuid]));
+      });
+    }
   }
 
   #scheduleReconcile(): void {
@@ -285,16 +329,22 @@ export class NodeEngine implements Engine {
   }
 }
 
+function mustHave(volume: Volume | undefined, uuid: Incarnation): Volume {
+  if (volume === undefined) throw new HoldfastError("no_such_volume", `Cannot show volume ${uuid}: it is gone again`);
+  return volume;
+}
+
 /** Attaching is the agent socket's alone. */
 function requireLocal(actor: Actor): void {
   if (actor.kind !== "peer") throw new HoldfastError("forbidden", "Cannot attach or detach: only the agent socket may");
 }
 
 /** What is shown of a container that has no volumes (any more): it is not remembered. */
-function emptyContainer(parts: Parts, actor: Actor, request: AttachRequest): ContainerView["container"] {
+function emptyContainer(parts: Parts, actor: Actor, request: AttachPlan): ContainerView["container"] {
   return {
     id: request.container,
     sandbox: request.sandbox,
+    ...(request.process === undefined ? {} : { process: request.process }),
     bootId: parts.clock.bootId(),
     since: parts.clock.now(),
     by: actorName(actor),

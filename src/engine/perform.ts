@@ -16,7 +16,9 @@ import type { Disk, Spare } from "../ports/disk.ts";
 import { retire } from "./destroy.ts";
 import type { PerformOptions } from "./engine.ts";
 import { diskOf } from "./handed-ports.ts";
+import type { VolumeName } from "./in-use.ts";
 import type { Parts } from "./parts.ts";
+import { settleBooks } from "./settle-books.ts";
 
 export async function performOperations(
   parts: Parts,
@@ -234,9 +236,9 @@ async function lookForHolders(
   operations: readonly Operation[],
   isNew: (uuid: Incarnation) => boolean,
 ): Promise<(uuid: Incarnation) => string | undefined> {
-  const uuids = operations.flatMap((operation) =>
-    operation.type === "DESTROY" ? operation.volumes.flatMap((volume) => uuidOf(parts, volume)) : [],
-  );
+  const named = operations.flatMap((operation) => (operation.type === "DESTROY" ? operation.volumes : []));
+  await settleBooks(parts, named.flatMap(nameIn));
+  const uuids = named.flatMap((volume) => uuidOf(parts, volume));
   const held = uuids.length === 0 ? [] : await parts.holders.mounts(uuids, "everywhere");
   return (uuid) => {
     if (!uuids.includes(uuid) && !isNew(uuid)) return "whoever has taken its name meanwhile";
@@ -248,8 +250,10 @@ async function lookForHolders(
 }
 
 function uuidOf(parts: Parts, resource: DiskResource): Incarnation[] {
-  const role = roleOf(resource.reservations);
-  if (role === undefined || resource.volume === undefined) return [];
-  const volume = parts.ledger.state.live(role, resource.volume.id);
-  return volume === undefined ? [] : [volume.uuid];
+  return nameIn(resource).flatMap(({ role, id }) => parts.ledger.state.live(role, id)?.uuid ?? []);
+}
+
+function nameIn({ reservations, volume }: DiskResource): VolumeName[] {
+  const role = roleOf(reservations);
+  return role === undefined || volume === undefined ? [] : [{ role, id: volume.id }];
 }

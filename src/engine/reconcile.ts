@@ -8,6 +8,8 @@
  *   attached            exact / sandbox gone          adopted / gone, or shown while the mount is elsewhere
  *   attached            nothing, foreign, stacked     shown as damaged; nothing is mounted under a live container
  *   lingering           nobody holds it any more      gone
+ *   lent                nobody is seen with it        gone, unless it was given out a moment ago
+ *   any, process ended  its namespace's mount / none  lingering / gone, our empty mountpoint removed
  *   any, other boot     -                             gone, our empty mountpoint removed
  *   live                directory missing, other      shown as damaged, never made anew
  *   destroying          -                             moved to trash, retained
@@ -25,6 +27,8 @@ import type { Finding } from "../ports/disk.ts";
 import type { MountFinding } from "../ports/mounter.ts";
 import { mountedAt, takeAway } from "./attach.ts";
 import { retire } from "./destroy.ts";
+import { endContainer } from "./ended.ts";
+import { lentVolumes, settleLoans } from "./loans.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 
@@ -54,6 +58,7 @@ export async function reconcileContainers(parts: Parts): Promise<Reconciled> {
       }),
     ),
   );
+  await settleLoans(parts, lentVolumes(parts.ledger.state));
   return counts;
 }
 
@@ -70,7 +75,7 @@ async function clearContainer(parts: Parts, container: Container, counts: { clea
   for (const attachment of container.attachments) {
     parts.observations.mounts.delete(attachmentKey(container.id, attachment.uuid));
     try {
-      await parts.mounter.clear(mountedAt(parts, container.sandbox, attachment));
+      if (attachment.mount?.backend !== "lent") await parts.mounter.clear(mountedAt(parts, container, attachment));
     } catch (error) {
       parts.log.warn({ error, container: container.id }, "Cannot clear a mountpoint of an earlier boot");
     }
@@ -84,6 +89,12 @@ async function reconcileContainer(
   container: Container,
   counts: { adopted: number; cleared: number; completed: number },
 ): Promise<void> {
+  if (container.sandbox === undefined) return;
+  const end = await endContainer(parts, container);
+  if (end !== "alive") {
+    if (end === "over") counts.cleared += container.attachments.length;
+    return;
+  }
   const after: Attachment[] = [];
   for (const attachment of container.attachments) {
     const kept = await reconcileAttachment(parts, container, attachment);
@@ -122,7 +133,7 @@ interface Settlement {
 
 async function settleAttachment(parts: Parts, container: Container, attachment: Attachment): Promise<Settlement> {
   if (attachment.phase === "lingering") return { settled: await unlessReleased(parts, attachment) };
-  const place = mountedAt(parts, container.sandbox, attachment);
+  const place = mountedAt(parts, container, attachment);
   const finding = await parts.mounter.inspect(place);
   const isThere = finding.state === "exact" || finding.state === "stacked";
   switch (attachment.phase) {

@@ -1,5 +1,6 @@
 /** What the engine shows: records with the state derived from them, as far as the actor may view them. */
 import { mayView } from "../domain/authorise.ts";
+import { containerOf } from "../domain/container-of-cgroup.ts";
 import { nameOf } from "../domain/decide.ts";
 import { HoldfastError } from "../domain/error.ts";
 import { stateOf, type VolumeState } from "../domain/lifecycle.ts";
@@ -7,9 +8,11 @@ import { attachmentPhases, type NodeState } from "../domain/node.ts";
 import type { Actor } from "../domain/operation.ts";
 import type { Container, Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
-import { type Role, toMb, type VolumeId } from "../domain/units.ts";
+import { type Incarnation, type Role, toMb, type VolumeId } from "../domain/units.ts";
+import type { HeldMount } from "../ports/holders.ts";
 import { candidateOf } from "./collect-request.ts";
-import type { ContainerView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
+import type { ContainerView, HolderView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
+import { lentVolumes, mountsOfBorrowers } from "./loans.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { declaredOf } from "./recover.ts";
@@ -68,6 +71,41 @@ export function viewContainer(parts: Parts, state: NodeState, container: Contain
       return [{ attachment, role: volume.role, id: volume.id, ...(problem === undefined ? {} : { problem }) }];
     }),
   };
+}
+
+/** Every container, as far as the actor may view its volumes; with those who are seen to have what engines mount. */
+export async function viewContainers(parts: Parts, actor: Actor): Promise<readonly ContainerView[]> {
+  const lent = lentVolumes(parts.ledger.state);
+  const mounts = lent.length === 0 ? [] : await lookElsewhere(parts, lent);
+  return parts.ledger.read((state) =>
+    [...state.containers.values()].map((container) => {
+      const attachments = viewContainer(parts, state, container).attachments.filter(({ role }) =>
+        mayView(parts.acls(), actor, role),
+      );
+      const uuids = attachments.map(({ attachment }) => attachment.uuid);
+      const holders = mountsOfBorrowers(state, mounts).filter(({ uuid }) => uuids.includes(uuid));
+      return {
+        container: { ...container, attachments: attachments.map(({ attachment }) => attachment) },
+        attachments,
+        ...(container.sandbox === undefined ? { holders: holders.map(holderView) } : {}),
+      };
+    }),
+  );
+}
+
+/** Who has a volume in another mount namespace now; nothing is said where that cannot be found out. */
+export async function viewHolders(parts: Parts, uuid: Incarnation): Promise<Pick<VolumeView, "holders">> {
+  const mounts = await lookElsewhere(parts, [uuid]);
+  return mounts.length === 0 ? {} : { holders: mounts.map(holderView) };
+}
+
+async function lookElsewhere(parts: Parts, uuids: readonly Incarnation[]): Promise<readonly HeldMount[]> {
+  if (parts.mounter.backend === "symlink") return [];
+  return parts.holders.mounts(uuids, "elsewhere").catch(() => []);
+}
+
+function holderView({ pid, command, cgroup, mountPoint }: HeldMount): HolderView {
+  return { pid, command, cgroup, mountPoint, ...containerOf(cgroup) };
 }
 
 export function countStates(parts: Parts, state: NodeState): Record<VolumeState, number> {

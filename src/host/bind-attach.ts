@@ -1,57 +1,54 @@
 /** Attaches a volume to a mountpoint in a sandbox. */
 import { HoldfastError } from "../domain/error.ts";
-import type { MountRecord } from "../domain/records.ts";
-import type { Mode } from "../domain/resource.ts";
-import type { Mounted, MountRequest } from "../ports/mounter.ts";
+import type { BindOrLink, Mounted, MountRequest } from "../ports/mounter.ts";
 import { bindRecord } from "./bind-identity.ts";
 import { removeMountpoint } from "./leftovers.ts";
-import { giveToOwner } from "./owner.ts";
+import { giveToOwner, ownerAt } from "./owner.ts";
+import { mountOnto, openPlace, type Place, takeBack } from "./place.ts";
 import { refusing } from "./refusal.ts";
 import {
   AT,
   isErrno,
   MOUNT_ATTR,
-  MOVE_MOUNT,
+  type MountAttributes,
   MS,
   mkdirat,
   mountSetattr,
-  moveMount,
   OPEN_TREE,
   openTree,
   type Stat,
   statx,
-  UMOUNT,
-  umount2,
 } from "./syscalls.ts";
-import {
-  examineChild,
-  isRecordedDirectory,
-  openChildDirectory,
-  openContent,
-  openSandbox,
-  withDescriptors,
-} from "./walk.ts";
+import { examineChild, isRecordedDirectory, openChildDirectory, openContent, withDescriptors } from "./walk.ts";
 
 /** As `Mounter.attach`. */
 export function attachBind(request: MountRequest): Mounted {
-  return refusing(`Cannot attach ${describe(request)}`, (keep) => {
-    const sandbox = keep(openSandbox(request.sandbox));
+  const action = actionOf(request);
+  return refusing(action, (keep) => {
+    const place = openPlace(request, action, keep);
     const content = keep(openContent(request.diskRoot, request.uuid, request.directory));
-    const madeMountpoint = makeMountpoint(sandbox, request.containerPath);
+    refuseReadOnlyOfOthers(place, request);
+    const madeMountpoint = makeMountpoint(place);
     try {
-      const target = keep(openTarget(sandbox, request));
-      return { mount: mountOn({ sandbox, content, target }, request), madeMountpoint };
+      const target = keep(openTarget(place, request));
+      return { mount: mountOn({ place, content, target }, request), madeMountpoint };
     } catch (error) {
-      if (madeMountpoint) removeMountpoint(sandbox, request.containerPath);
+      if (madeMountpoint) removeMountpoint(place);
       throw error;
     }
   });
 }
 
+function refuseReadOnlyOfOthers({ namespace }: Place, request: MountRequest): void {
+  if (namespace?.owner === undefined || request.mode !== "RO") return;
+  const reason = "the container has a user namespace of its own, whose root could make it writable";
+  throw new HoldfastError("unsupported", `${actionOf(request)} read-only: ${reason}`);
+}
+
 /** Returns whether it had to be made. */
-function makeMountpoint(sandboxFd: number, name: string): boolean {
+function makeMountpoint({ directory, name }: Place): boolean {
   try {
-    mkdirat(sandboxFd, name, 0o755);
+    mkdirat(directory, name, 0o755);
     return true;
   } catch (error) {
     if (isErrno(error, "EEXIST")) return false;
@@ -66,9 +63,9 @@ const OCCUPIED: Readonly<Record<string, string>> = {
   ENOENT: "it was removed meanwhile",
 };
 
-function openTarget(sandboxFd: number, request: MountRequest): number {
+function openTarget({ directory }: Place, request: MountRequest): number {
   try {
-    return openChildDirectory(sandboxFd, request.containerPath);
+    return openChildDirectory(directory, request.containerPath);
   } catch (error) {
     if (!isErrno(error, ...Object.keys(OCCUPIED))) throw error;
     throw conflict(request, OCCUPIED[error.errno] ?? error.errno, error);
@@ -76,52 +73,78 @@ function openTarget(sandboxFd: number, request: MountRequest): number {
 }
 
 interface OpenPlaces {
-  readonly sandbox: number;
+  readonly place: Place;
   readonly content: number;
   readonly target: number;
 }
 
-function mountOn({ sandbox, content, target }: OpenPlaces, request: MountRequest): MountRecord {
+function mountOn({ place, content, target }: OpenPlaces, request: MountRequest): BindOrLink {
   // Its own scope, because an open copy makes every unmount busy.
   return withDescriptors((keep) => {
     const tree = keep(openTree(content, "", OPEN_TREE.CLONE | AT.EMPTY_PATH));
-    mountSetattr(tree, "", AT.EMPTY_PATH, { attrSet: attributesOf(request.mode), propagation: MS.PRIVATE });
-    if (!giveToOwner(content, sandbox, request.owner)) throw ownerRefused(request);
-    moveMount(tree, "", target, "", MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH);
+    setAttributes(tree, place, request);
+    if (!giveToOwner(content, ownerAt(place, request.owner, actionOf(request)))) throw ownerRefused(request);
+    moveTo(tree, { place, target }, request);
     try {
-      return bindRecord(verify({ sandbox, tree }, request), sandbox);
+      return bindRecord(verify(tree, place, request), place);
     } catch (error) {
-      // By its own descriptor, because the name may lead elsewhere by now.
-      umount2(`/proc/self/fd/${tree}`, UMOUNT.DETACH);
+      takeBack(tree, place);
       throw error;
     }
   });
 }
 
+/** With the ids of another user namespace: what its root writes belongs to root on disk. */
+function setAttributes(tree: number, { namespace }: Place, request: MountRequest): void {
+  const own: MountAttributes = { attrSet: flagsOf(request), propagation: MS.PRIVATE };
+  const userNamespace = namespace?.owner;
+  const mapped = userNamespace === undefined ? own : { ...own, attrSet: own.attrSet | MOUNT_ATTR.IDMAP, userNamespace };
+  try {
+    mountSetattr(tree, "", AT.EMPTY_PATH, mapped);
+  } catch (cause) {
+    if (userNamespace === undefined || !isErrno(cause, "EINVAL", "EPERM")) throw cause;
+    const reason = "its ids cannot be mapped to the container's user namespace on this file system";
+    throw new HoldfastError("unsupported", `${actionOf(request)}: ${reason}`, { cause });
+  }
+}
+
+function flagsOf({ mode }: MountRequest): number {
+  const safe = MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
+  return mode === "RO" ? safe | MOUNT_ATTR.RDONLY : safe;
+}
+
+const TARGET_LOST: Readonly<Record<string, string>> = {
+  ENOENT: "the mountpoint was removed meanwhile",
+  EINVAL: "the sandbox does not lie in the mount namespace any more",
+};
+
+function moveTo(tree: number, { place, target }: Pick<OpenPlaces, "place" | "target">, request: MountRequest): void {
+  try {
+    mountOnto(tree, target, place);
+  } catch (error) {
+    const reason = isErrno(error, "ENOENT", "EINVAL") ? TARGET_LOST[error.errno] : undefined;
+    throw reason === undefined ? error : conflict(request, reason, error);
+  }
+}
+
 /** Sees to it that the name in the sandbox leads to our mount, and that it shows the volume. */
-function verify({ sandbox, tree }: { readonly sandbox: number; readonly tree: number }, request: MountRequest): Stat {
+function verify(tree: number, place: Place, request: MountRequest): Stat {
   const made = statx(tree, "", AT.EMPTY_PATH);
-  const seen = examineChild(sandbox, request.containerPath);
+  const seen = examineChild(place.directory, place.name);
   if (seen === undefined || seen.mountId !== made.mountId || !isRecordedDirectory(request.directory, seen)) {
     throw conflict(request, "the mountpoint was replaced meanwhile");
   }
   return seen;
 }
 
-function attributesOf(mode: Mode): number {
-  const safe = MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
-  return mode === "RO" ? safe | MOUNT_ATTR.RDONLY : safe;
-}
-
 function ownerRefused(request: MountRequest): HoldfastError {
-  const message = `Cannot attach ${describe(request)}: the kernel does not let us give it to its owner`;
-  return new HoldfastError("unsupported", message);
+  return new HoldfastError("unsupported", `${actionOf(request)}: the kernel does not let us give it to its owner`);
 }
 
 function conflict(request: MountRequest, reason: string, cause?: unknown): HoldfastError {
-  return new HoldfastError("conflict", `Cannot attach ${describe(request)}: ${reason}`, { cause });
+  return new HoldfastError("conflict", `${actionOf(request)}: ${reason}`, { cause });
 }
 
-function describe({ uuid, sandbox, containerPath }: MountRequest): string {
-  return `volume ${uuid} at ${sandbox}/${containerPath}`;
+function actionOf({ uuid, sandbox, containerPath }: MountRequest): string {
+  return `Cannot attach volume ${uuid} at ${sandbox}/${containerPath}`;
 }

@@ -2,29 +2,35 @@
 import { basename, dirname } from "node:path";
 import { HoldfastError } from "../domain/error.ts";
 import type { MountedAt } from "../ports/mounter.ts";
-import { isOurs, isRecordedMount } from "./bind-identity.ts";
-import { clearPlace, removeMountpoint } from "./leftovers.ts";
-import { findMount } from "./mount-table.ts";
+import { isOurs, isRecordedMount, liesOnRecorded, recordedMount } from "./bind-identity.ts";
+import type { ContainerNamespace } from "./container-namespace.ts";
+import { clear, clearPlace, removeIfMade } from "./leftovers.ts";
+import { openDirectorySeen, openRemains, type Place, unmountFrom } from "./place.ts";
 import { refusing } from "./refusal.ts";
-import { isErrno, mountPointOf, UMOUNT, umount2 } from "./syscalls.ts";
-import { examineChild, openSandboxIfPresent, withDescriptors } from "./walk.ts";
+import { isErrno, type Stat, UMOUNT } from "./syscalls.ts";
+import { examineChild, withDescriptors } from "./walk.ts";
+
+/** What is to be taken away, and how. */
+interface Release {
+  readonly mounted: MountedAt;
+  /** From under its processes. */
+  readonly lazy: boolean;
+  /** Where its mount is; absent for our own. */
+  readonly namespace: ContainerNamespace | undefined;
+}
 
 /** As `Mounter.detach`. */
 export function detachBind(mounted: MountedAt, { lazy }: { readonly lazy: boolean }): void {
-  refusing(`Cannot detach ${describe(mounted)}`, (keep) => {
-    const sandbox = openSandboxIfPresent(mounted.sandbox);
-    if (sandbox !== undefined) keep(sandbox);
-    const released =
-      sandbox !== undefined && releaseAt({ directory: sandbox, name: mounted.containerPath }, mounted, lazy);
-    releaseElsewhere(mounted, lazy, released);
-    if (sandbox !== undefined) clearPlace(sandbox, mounted);
+  const action = actionOf(mounted);
+  refusing(action, (keep) => {
+    const remains = openRemains(mounted, action, keep);
+    if (remains === undefined) return clear(mounted);
+    const { place, namespace } = remains;
+    const release: Release = { mounted, lazy, namespace };
+    const released = place !== undefined && releaseAt(place, release);
+    releaseElsewhere(release, released);
+    if (place !== undefined) clearPlace(place, mounted);
   });
-}
-
-/** A name below an open directory. */
-interface Place {
-  readonly directory: number;
-  readonly name: string;
 }
 
 /** Copies of one directory on top of each other, at most, before we suspect somebody who keeps mounting. */
@@ -35,34 +41,35 @@ const MAX_STACKED = 100;
  * was among it.
  * @throws `conflict` when what is on top is not ours to begin with
  */
-function releaseAt(place: Place, mounted: MountedAt, lazy: boolean): boolean {
+function releaseAt(place: Place, release: Release): boolean {
+  const { mounted } = release;
   let released = false;
   for (let count = 0; count < MAX_STACKED; count += 1) {
     const seen = examineChild(place.directory, place.name);
     if (!seen?.mountRoot) return released;
     if (!isOurs(seen, mounted)) {
-      if (count > 0) return released;
-      throw new HoldfastError("conflict", `Cannot detach ${describe(mounted)}: something else is mounted there`);
+      if (count > 0 || isElsewhere(seen, release)) return released;
+      throw new HoldfastError("conflict", `${actionOf(mounted)}: something else is mounted there`);
     }
     const recorded = mounted.mount === undefined || isRecordedMount(seen, mounted);
-    if (unmount(place, mounted, lazy)) released ||= recorded;
+    if (unmount(place, release)) released ||= recorded;
   }
-  throw new HoldfastError("conflict", `Cannot detach ${describe(mounted)}: it keeps being mounted again`);
+  throw new HoldfastError("conflict", `${actionOf(mounted)}: it keeps being mounted again`);
 }
 
-/**
- * By parent and name, because a descriptor inside the mount would make it busy. Returns false when it was gone or
- * replaced since it was examined, so that it must be examined again.
- */
-function unmount(place: Place, mounted: MountedAt, lazy: boolean): boolean {
-  const flags = lazy ? UMOUNT.NOFOLLOW | UMOUNT.DETACH : UMOUNT.NOFOLLOW;
+/** Whether the recorded mount is there, and not below what is seen at its place. */
+function isElsewhere(seen: Stat, { mounted, namespace }: Release): boolean {
+  return recordedMount(mounted, namespace) !== undefined && !liesOnRecorded(seen, mounted, namespace);
+}
+
+/** Returns false when it was gone or replaced since it was examined, so that it must be examined again. */
+function unmount(place: Place, { mounted, lazy }: Release): boolean {
   try {
-    umount2(`/proc/self/fd/${place.directory}/${place.name}`, flags);
+    unmountFrom(place, lazy ? UMOUNT.DETACH : 0);
     return true;
   } catch (error) {
     if (isErrno(error, "EBUSY")) {
-      const message = `Cannot detach ${describe(mounted)}: a process sits in it`;
-      throw new HoldfastError("busy", message, { cause: error });
+      throw new HoldfastError("busy", `${actionOf(mounted)}: a process sits in it`, { cause: error });
     }
     if (isErrno(error, "EINVAL", "ENOENT")) return false;
     throw error;
@@ -71,51 +78,41 @@ function unmount(place: Place, mounted: MountedAt, lazy: boolean): boolean {
 
 /**
  * A mount moves along when the sandbox, a directory above it, or from another namespace the mountpoint itself is
- * renamed. Sees to it that it is gone; `released` says that we have unmounted it, or what had its name then.
+ * renamed; and who may mount in a container may move it. Sees to it that it is gone; `released` says that we have
+ * unmounted it, or what had its name then.
  */
-function releaseElsewhere(mounted: MountedAt, lazy: boolean, released: boolean): void {
-  const mountPoint = mountPointNow(mounted, released);
-  if (mountPoint === undefined) return;
-  const gone = withDescriptors((keep) => {
-    const directory = openSandboxIfPresent(dirname(mountPoint));
-    return (
-      directory !== undefined && releaseMoved({ directory: keep(directory), name: basename(mountPoint) }, mounted, lazy)
-    );
-  });
-  if (!gone) {
-    const message = `Cannot detach ${describe(mounted)}: its mount moved to ${mountPoint}, unmount it there`;
-    throw new HoldfastError("conflict", message);
-  }
+function releaseElsewhere(release: Release, released: boolean): void {
+  const mountPoint = mountPointNow(release, released);
+  if (mountPoint === undefined || releaseMoved(mountPoint, release)) return;
+  const message = `${actionOf(release.mounted)}: its mount moved to ${mountPoint}, unmount it there`;
+  throw new HoldfastError("conflict", message);
 }
 
 /** Returns false when the mount is not there, or not any more. */
-function releaseMoved(place: Place, mounted: MountedAt, lazy: boolean): boolean {
-  const seen = examineChild(place.directory, place.name);
-  if (seen === undefined || !isRecordedMount(seen, mounted)) return false;
-  if (!unmount(place, mounted, lazy)) return false;
-  if (mounted.madeMountpoint) removeMountpoint(place.directory, place.name);
-  return mountPointNow(mounted, true) === undefined;
+function releaseMoved(mountPoint: string, release: Release): boolean {
+  const { mounted, namespace } = release;
+  const name = basename(mountPoint);
+  // It covers the root, or lies outside of it.
+  if (name === "") return false;
+  return withDescriptors((keep) => {
+    const directory = openDirectorySeen(dirname(mountPoint), namespace);
+    if (directory === undefined) return false;
+    const place: Place = { directory: keep(directory), name, ...(namespace === undefined ? {} : { namespace }) };
+    const seen = examineChild(directory, name);
+    if (seen === undefined || !isRecordedMount(seen, mounted)) return false;
+    if (!unmount(place, release)) return false;
+    // What a container has moved it onto may be a directory of its own.
+    if (namespace === undefined) removeIfMade(place, mounted);
+    return mountPointNow(release, true) === undefined;
+  });
 }
 
 /** Where the recorded mount is; `undefined` when it is gone, was never recorded, or was released and cannot be asked for. */
-function mountPointNow({ mount, uuid }: MountedAt, released: boolean): string | undefined {
-  if (mount?.backend !== "bind") return undefined;
-  if (mount.uniqueId) return mountPointById(BigInt(mount.mountId));
-  if (released) return undefined;
-  const entry = findMount(Number(mount.mountId));
-  // The id may be another mount's by now; the path of the content, in trash too, has the incarnation in it.
-  return entry?.root.includes(uuid) ? entry.mountPoint.toString() : undefined;
+function mountPointNow({ mounted, namespace }: Release, released: boolean): string | undefined {
+  if (released && mounted.mount?.backend === "bind" && !mounted.mount.uniqueId) return undefined;
+  return recordedMount(mounted, namespace)?.mountPoint;
 }
 
-function mountPointById(mountId: bigint): string | undefined {
-  try {
-    return mountPointOf(mountId);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return undefined;
-    throw error;
-  }
-}
-
-function describe({ uuid, sandbox, containerPath }: MountedAt): string {
-  return `volume ${uuid} from ${sandbox}/${containerPath}`;
+function actionOf({ uuid, sandbox, containerPath }: MountedAt): string {
+  return `Cannot detach volume ${uuid} from ${sandbox}/${containerPath}`;
 }

@@ -1,22 +1,38 @@
 /** Compares what is mounted at a recorded place with the record. */
-import type { MountedAt, MountFinding } from "../ports/mounter.ts";
-import { bindRecord, isOurs } from "./bind-identity.ts";
+import type { BindOrLink, MountedAt, MountFinding } from "../ports/mounter.ts";
+import { bindRecord, isOurs, isRecordedMount, liesOnRecorded, recordedMount } from "./bind-identity.ts";
+import type { ContainerNamespace } from "./container-namespace.ts";
 import { isDirectory } from "./leftovers.ts";
-import { findMount } from "./mount-table.ts";
+import { factsOf, type MountFacts, mountOf } from "./mount-facts.ts";
+import { openRemains, type Place, type Remains } from "./place.ts";
 import { refusing } from "./refusal.ts";
-import { AT, isErrno, MOUNT_ATTR, type Stat, statmount, statx } from "./syscalls.ts";
-import { examineChild, openSandboxIfPresent } from "./walk.ts";
+import { MOUNT_ATTR, type Stat } from "./syscalls.ts";
+import { examineChild } from "./walk.ts";
 
 /** As `Mounter.inspect`. */
 export function inspectBind(mounted: MountedAt): MountFinding {
-  return refusing(`Cannot inspect ${mounted.sandbox}/${mounted.containerPath}`, (keep) => {
-    const sandbox = openSandboxIfPresent(mounted.sandbox);
-    return sandbox === undefined ? { state: "sandbox_gone" } : inspectIn(keep(sandbox), mounted);
+  const action = `Cannot inspect ${mounted.sandbox}/${mounted.containerPath}`;
+  return refusing(action, (keep) => {
+    const remains = openRemains(mounted, action, keep);
+    return remains === undefined
+      ? { state: "sandbox_gone" }
+      : (inspectMoved(remains, mounted) ?? inspectAt(remains, mounted));
   });
 }
 
-function inspectIn(sandbox: number, mounted: MountedAt): MountFinding {
-  const seen = examineChild(sandbox, mounted.containerPath);
+/** A container's mount that is not on top at its place, nor covered there, is right wherever the container moved it. */
+function inspectMoved({ place, namespace }: Remains, mounted: MountedAt): MountFinding | undefined {
+  if (namespace === undefined) return undefined;
+  const facts = recordedMount(mounted, namespace);
+  if (facts === undefined || mounted.mount === undefined) return undefined;
+  const seen = place && examineChild(place.directory, place.name);
+  if (seen?.mountRoot === true && liesOnRecorded(seen, mounted, namespace)) return undefined;
+  return judge(facts, { mounted, namespace, mount: mounted.mount });
+}
+
+function inspectAt({ place }: Remains, mounted: MountedAt): MountFinding {
+  if (place === undefined) return { state: "sandbox_gone" };
+  const seen = examineChild(place.directory, place.name);
   if (seen === undefined) return { state: "missing" };
   if (!seen.mountRoot) {
     return isDirectory(seen)
@@ -24,50 +40,41 @@ function inspectIn(sandbox: number, mounted: MountedAt): MountFinding {
       : { state: "foreign", reason: "a file or a symlink is in its place" };
   }
   if (!isOurs(seen, mounted)) return { state: "foreign", reason: "something else is mounted there" };
-  const details = detailsOf(seen, sandbox);
-  if (details === undefined) return { state: "missing" };
-  if (!details.alone) return { state: "stacked" };
-  const reason = wrongFlags(details.attributes, mounted);
-  return reason === undefined ? { state: "exact", mount: bindRecord(seen, sandbox) } : { state: "foreign", reason };
+  const facts = factsOf(seen, place.namespace);
+  // It has gone since it was seen.
+  if (facts === undefined) return { state: "missing" };
+  // It lies on another mount at the same place.
+  if (facts.parentId !== mountOf(place.directory).mountId) return { state: "stacked" };
+  return judge(facts, { mounted, namespace: place.namespace, mount: recordOf(seen, place, mounted) });
 }
 
-interface MountDetails {
-  /** Whether it lies on the sandbox itself, not on another mount at the same place. */
-  readonly alone: boolean;
-  /** `MOUNT_ATTR` flags. */
-  readonly attributes: number;
+/** In a container's namespace its runtime may change the propagation after us: that makes it no other mount. */
+function recordOf(seen: Stat, place: Place, mounted: MountedAt): BindOrLink {
+  const recorded = place.namespace !== undefined && isRecordedMount(seen, mounted) ? mounted.mount : undefined;
+  return recorded ?? bindRecord(seen, place);
 }
 
-/** `undefined` when the mount has gone since it was seen. */
-function detailsOf(seen: Stat, sandbox: number): MountDetails | undefined {
-  const parent = statx(sandbox, "", AT.EMPTY_PATH);
-  if (!seen.mountIdUnique) return detailsByTable(Number(seen.mountId), Number(parent.mountId));
-  try {
-    const status = statmount(seen.mountId);
-    return status && { alone: status.parentId === parent.mountId, attributes: status.attributes };
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return undefined;
-    throw error;
-  }
+interface Found {
+  readonly mounted: MountedAt;
+  readonly namespace: ContainerNamespace | undefined;
+  /** What is to be recorded about it. */
+  readonly mount: BindOrLink;
 }
 
-function detailsByTable(mountId: number, sandboxMountId: number): MountDetails | undefined {
-  const entry = findMount(mountId);
-  return entry && { alone: entry.parentId === sandboxMountId, attributes: attributesOf(entry.options) };
+function judge({ attributes }: MountFacts, { mounted, namespace, mount }: Found): MountFinding {
+  const reason = wrongMode(attributes, mounted) ?? (namespace?.owner === undefined ? unsafe(attributes) : undefined);
+  return reason === undefined ? { state: "exact", mount } : { state: "foreign", reason };
 }
 
-function attributesOf(options: readonly string[]): number {
-  let attributes = 0;
-  if (options.includes("ro")) attributes |= MOUNT_ATTR.RDONLY;
-  if (options.includes("nosuid")) attributes |= MOUNT_ATTR.NOSUID;
-  if (options.includes("nodev")) attributes |= MOUNT_ATTR.NODEV;
-  return attributes;
-}
-
-function wrongFlags(attributes: number, { mode }: MountedAt): string | undefined {
+function wrongMode(attributes: number, { mode }: MountedAt): string | undefined {
   const readOnly = (attributes & MOUNT_ATTR.RDONLY) !== 0;
   if (readOnly && mode === "RW") return "it is mounted read-only instead of read-write";
   if (!readOnly && mode === "RO") return "it is mounted read-write instead of read-only";
+  return undefined;
+}
+
+/** Not asked of a mount whose namespace has another owner: the root there may change these, for itself alone. */
+function unsafe(attributes: number): string | undefined {
   if ((attributes & MOUNT_ATTR.NOSUID) === 0) return "it is mounted without nosuid";
   if ((attributes & MOUNT_ATTR.NODEV) === 0) return "it is mounted without nodev";
   return undefined;

@@ -8,6 +8,9 @@
  * The sandbox is the container's, which may race us. Its path is resolved once, without symlinks; the mountpoint is
  * reached by descriptor and one name. What turns out to be mounted is compared by mount id and by directory, never by
  * path. Nothing is unmounted that is not ours.
+ *
+ * With a process, the sandbox lies below its root and the mount is made in its mount namespace (`place.ts`,
+ * `container-namespace.ts`): a volume appears in a container that runs, and nowhere else.
  */
 import type { Mounter } from "../ports/mounter.ts";
 import { attachBind } from "./bind-attach.ts";

@@ -4,33 +4,46 @@
  */
 import { constants } from "node:fs";
 import type { MountedAt } from "../ports/mounter.ts";
+import { maybeMountpointElsewhere } from "./mountpoint-elsewhere.ts";
+import { openOutside, type Place } from "./place.ts";
 import { refusing } from "./refusal.ts";
 import { AT, isErrno, readlinkat, type Stat, unlinkat } from "./syscalls.ts";
-import { contentBelow, examineChild, openSandboxIfPresent } from "./walk.ts";
+import { contentBelow, examineChild } from "./walk.ts";
 
 /** Clears the place of an attachment; a sandbox that is gone is fine. */
 export function clear(mounted: MountedAt): void {
   refusing(`Cannot clear ${mounted.sandbox}/${mounted.containerPath}`, (keep) => {
-    const sandbox = openSandboxIfPresent(mounted.sandbox);
-    if (sandbox !== undefined) clearPlace(keep(sandbox), mounted);
+    const place = openOutside(mounted, keep);
+    if (place !== undefined) clearPlace(place, mounted);
   });
 }
 
-/** The same below a sandbox that is open. */
-export function clearPlace(sandboxFd: number, mounted: MountedAt): void {
-  const seen = examineChild(sandboxFd, mounted.containerPath);
+/** The same at a place that is open. */
+export function clearPlace(place: Place, mounted: MountedAt): void {
+  const seen = examineChild(place.directory, place.name);
   if (seen === undefined || seen.mountRoot) return;
   if (isSymlink(seen)) {
-    if (isOwnLink(sandboxFd, mounted)) unlinkat(sandboxFd, mounted.containerPath, 0);
-  } else if (isDirectory(seen) && mounted.madeMountpoint && mounted.mount?.backend !== "symlink") {
-    removeMountpoint(sandboxFd, mounted.containerPath);
+    if (isOwnLink(place.directory, mounted)) unlinkat(place.directory, place.name, 0);
+  } else if (isDirectory(seen) && mounted.mount?.backend !== "symlink") {
+    removeIfMade(place, mounted);
   }
 }
 
+/**
+ * Removes the mountpoint if we made it. The root of a container may be another one's too, which has a volume at the
+ * same place: what is mounted on a directory in other namespaces alone does not keep the kernel from removing it, and
+ * goes with it.
+ */
+export function removeIfMade(place: Place, { madeMountpoint, process }: MountedAt): void {
+  if (!madeMountpoint) return;
+  if (process !== undefined && maybeMountpointElsewhere(place)) return;
+  removeMountpoint(place);
+}
+
 /** Removes an empty directory; one that is not, or that others made impossible to remove, is left. */
-export function removeMountpoint(sandboxFd: number, name: string): void {
+export function removeMountpoint({ directory, name }: Place): void {
   try {
-    unlinkat(sandboxFd, name, AT.REMOVEDIR);
+    unlinkat(directory, name, AT.REMOVEDIR);
   } catch (error) {
     if (!isErrno(error, ...NOT_OURS_TO_REMOVE)) throw error;
   }

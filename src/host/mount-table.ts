@@ -6,7 +6,7 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { HoldfastError } from "../domain/error.ts";
 import type { MountRecord } from "../domain/records.ts";
-import { AT, MS, statmount, statx } from "./syscalls.ts";
+import { AT, statx } from "./syscalls.ts";
 
 export interface MountEntry {
   /** The old id, which the kernel uses again after an unmount. */
@@ -40,6 +40,11 @@ export function readMountTable(pid: number | "self"): readonly MountEntry[] {
   return parseMountTable(readWhole(pid === "self" ? "/proc/thread-self/mountinfo" : `/proc/${pid}/mountinfo`));
 }
 
+/** The mounts that a process sees, whose open directory in /proc this is. Throws as `readMountTable`. */
+export function readMountTableBelow(processDirectory: number): readonly MountEntry[] {
+  return parseMountTable(readWhole(`/proc/self/fd/${processDirectory}/mountinfo`));
+}
+
 /** Takes a mount table apart; the text has one character a byte (latin1). */
 export function parseMountTable(text: string): readonly MountEntry[] {
   return text
@@ -62,28 +67,6 @@ export function tableIdOf(fd: number): number {
   const id = /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/thread-self/fdinfo/${fd}`, "latin1"))?.[1];
   if (id === undefined) throw new HoldfastError("internal", `Cannot find the mount of descriptor ${fd} in its fdinfo`);
   return Number(id);
-}
-
-/** Whether mounts made below this open directory are seen in other mount namespaces. */
-export function propagationOf(fd: number): Propagation {
-  const { mountId, mountIdUnique } = statx(fd, "", AT.EMPTY_PATH);
-  const status = mountIdUnique ? statmount(mountId) : undefined;
-  return status === undefined ? propagationByTable(Number(mountId)) : propagationOfFlags(status.propagation);
-}
-
-function propagationOfFlags(flags: number): Propagation {
-  if ((flags & MS.SHARED) !== 0) return "shared";
-  if ((flags & MS.SLAVE) !== 0) return "slave";
-  return (flags & MS.UNBINDABLE) === 0 ? "private" : "unbindable";
-}
-
-function propagationByTable(mountId: number): Propagation {
-  const entry = findMount(mountId);
-  if (entry === undefined) throw new HoldfastError("unavailable", `Cannot find mount ${mountId} in the mount table`);
-  const { shared, master, unbindable } = entry.propagation;
-  if (shared !== undefined) return "shared";
-  if (master !== undefined) return "slave";
-  return unbindable ? "unbindable" : "private";
 }
 
 function* linesOf(path: string): Generator<string> {

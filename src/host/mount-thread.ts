@@ -3,6 +3,7 @@
  * blocks for ever: so they run in a thread of their own. What a call did before it was given up is found by the next
  * reconcile, as after a crash.
  */
+import { stat } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { HoldfastError } from "../domain/error.ts";
 import type { Mounter } from "../ports/mounter.ts";
@@ -28,6 +29,9 @@ const TIMEOUT_MS = 10_000;
  * @throws `unsupported` bind mounts are demanded and the probe fails
  */
 export async function createMounter({ backend: wanted, timeoutMs = TIMEOUT_MS }: MounterOptions): Promise<Mounter> {
+  // The threads that serve asynchronous file calls of the whole process live where the one lives that first needs them:
+  // that must not be the mount thread, which visits containers.
+  await stat("/");
   const backend = chooseBackend(wanted);
   const thread = new CallThread<MountThreadMethods>({
     action: "use the mount thread (the file system of a sandbox may hang)",

@@ -21,25 +21,32 @@ export function findForeignMounts(
   wanted: ReadonlySet<Incarnation>,
   incarnationsIn: (root: string) => readonly Incarnation[],
 ): readonly ForeignMount[] | undefined {
-  const found: ForeignMount[] = [];
-  try {
+  return asFarAsTold(() => {
+    const found: ForeignMount[] = [];
     for (const namespaceId of otherNamespaces()) {
       for (const mountId of mountsOf(namespaceId)) {
-        const root = rootOf(mountId, namespaceId);
+        const root = ifThere(() => mountRootOf(mountId, namespaceId));
         for (const uuid of root === undefined ? [] : incarnationsIn(root)) {
           if (wanted.has(uuid)) found.push({ uuid, namespaceId, mountId });
         }
       }
     }
     return found;
+  });
+}
+
+/** What was found out by asking the kernel; `undefined` where the kernel or our privileges cannot tell. */
+export function asFarAsTold<Found>(ask: () => Found): Found | undefined {
+  try {
+    return ask();
   } catch (error) {
     if (isErrno(error, "ENOTTY", "ENOSYS", "EPERM", "EINVAL", "EACCES")) return undefined;
     throw error;
   }
 }
 
-/** In both directions from our own. */
-function* otherNamespaces(): Generator<bigint> {
+/** The kernel's ids of all mount namespaces but our own, in both directions from there. */
+export function* otherNamespaces(): Generator<bigint> {
   for (const direction of ["previous", "next"] as const) {
     let fd = openSync("/proc/thread-self/ns/mnt", "r");
     try {
@@ -57,27 +64,18 @@ function* otherNamespaces(): Generator<bigint> {
 }
 
 function neighbourOf(fd: number, direction: "next" | "previous"): ReturnType<typeof neighbourNamespace> | undefined {
-  try {
-    return neighbourNamespace(fd, direction);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return undefined;
-    throw error;
-  }
+  return ifThere(() => neighbourNamespace(fd, direction));
 }
 
-/** A namespace that ended meanwhile has none. */
-function mountsOf(namespaceId: bigint): readonly bigint[] {
-  try {
-    return listmount(namespaceId);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
-    throw error;
-  }
+/** The kernel's ids of a namespace's mounts; one that ended meanwhile has none. */
+export function mountsOf(namespaceId: bigint): readonly bigint[] {
+  return ifThere(() => listmount(namespaceId)) ?? [];
 }
 
-function rootOf(mountId: bigint, namespaceId: bigint): string | undefined {
+/** What is asked about a namespace or mount; `undefined` when it is gone. */
+export function ifThere<Answer>(ask: () => Answer): Answer | undefined {
   try {
-    return mountRootOf(mountId, namespaceId);
+    return ask();
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
     throw error;

@@ -1,10 +1,12 @@
-/** The user at the other end of a Unix socket, by the kernel's word. */
+/** The user and the process at the other end of a Unix socket, by the kernel's word. */
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { peerCredentials } from "./syscalls.ts";
 
 export interface Peer {
   readonly uid: number;
+  /** The process that connected; 0 when it lives in a pid namespace that we do not see. */
+  readonly pid: number;
   /** From /etc/passwd, where it is known there. */
   readonly name?: string;
 }
@@ -14,8 +16,9 @@ export function peerOf(socket: Socket): Peer | undefined {
   const fd = descriptorOf(socket);
   const credentials = fd === undefined ? undefined : peerCredentials(fd);
   if (credentials === undefined) return undefined;
-  const name = userName(credentials.uid);
-  return { uid: credentials.uid, ...(name === undefined ? {} : { name }) };
+  const { uid, pid } = credentials;
+  const name = userName(uid);
+  return { uid, pid, ...(name === undefined ? {} : { name }) };
 }
 
 /** Node has no public way to a socket's descriptor. */

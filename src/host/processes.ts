@@ -3,7 +3,20 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** `PF_KTHREAD` of the kernel. */
 const KERNEL_THREAD = 0x0020_0000;
-const FLAGS_FIELD = 6;
+
+/** What the kernel says of a process in its `stat`. */
+export interface ProcessStat {
+  /** One letter: `S` sleeping, `Z` a zombie. */
+  readonly state: string;
+  readonly parentPid: number;
+  /** `PF_` flags. */
+  readonly flags: number;
+  /** Clock ticks from boot to its start, decimal. */
+  readonly startTime: string;
+}
+
+/** Where these stand behind the command. */
+const FIELD = { STATE: 0, PARENT: 1, FLAGS: 6, START_TIME: 19 } as const;
 
 /** Every process but this one, in ascending order. */
 export function otherProcesses(): readonly number[] {
@@ -54,12 +67,32 @@ export function describeProcess(pid: number): { readonly command: string; readon
   };
 }
 
+/** `undefined` when there is no such process. */
+export function statOf(pid: number): ProcessStat | undefined {
+  return parseStat(textOf(`/proc/${pid}/stat`) ?? "");
+}
+
+export function parseStat(text: string): ProcessStat | undefined {
+  // The command may contain anything, so fields are counted behind its closing parenthesis.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const startTime = fields[FIELD.START_TIME];
+  if (startTime === undefined) return undefined;
+  return {
+    state: fields[FIELD.STATE] ?? "",
+    parentPid: Number(fields[FIELD.PARENT]),
+    flags: Number(fields[FIELD.FLAGS]),
+    startTime,
+  };
+}
+
+/** Whether it runs no more: what is left of it waits for its parent to ask. */
+export function hasExited({ state }: ProcessStat): boolean {
+  return state === "Z" || state === "X";
+}
+
 /** The kernel's own threads live in the first mount namespace and hold nothing else. */
 export function isKernelThread(pid: number): boolean {
-  const stat = textOf(`/proc/${pid}/stat`) ?? "";
-  // The command may contain anything, so fields are counted behind its closing parenthesis.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[FLAGS_FIELD]) & KERNEL_THREAD) !== 0;
+  return ((statOf(pid)?.flags ?? 0) & KERNEL_THREAD) !== 0;
 }
 
 /** `HIERARCHY:CONTROLLERS:PATH` lines: the unified one's path, else systemd's, else the first. */

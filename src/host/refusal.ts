@@ -6,6 +6,7 @@ import { type Keep, withDescriptors } from "./walk.ts";
 const CODES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EPERM: ["unsupported", "the kernel does not permit it; CAP_SYS_ADMIN may be missing"],
   EACCES: ["unsupported", "no permission in this directory"],
+  EOVERFLOW: ["unsupported", "the file system has no id for root here: make the directory before"],
   EROFS: ["unsupported", "the file system is read-only"],
   ENOSYS: ["unsupported", "the kernel is too old"],
   ENAMETOOLONG: ["invalid", "the name is too long for the file system"],

@@ -1,12 +1,13 @@
 /**
  * Volumes as symlinks, for running without root: the place in the sandbox is a symlink to the volume's content. It
- * shows the volume only to processes that see the host's paths, cannot be read-only, and is never busy.
+ * shows the volume only to processes that see the host's paths, cannot be read-only, and is never busy. In a
+ * container's mount namespace it would lead nowhere, and is refused.
  */
 import { HoldfastError } from "../domain/error.ts";
-import type { Mounted, MountedAt, Mounter, MountFinding, MountRequest } from "../ports/mounter.ts";
+import type { Mounted, MountedAt, Mounter, MountFinding, MountRequest, MountTarget } from "../ports/mounter.ts";
 import { clear, clearPlace, isDirectory, isOwnLink, isSymlink, linkTarget } from "./leftovers.ts";
 import { type MountMethods, mounterOf } from "./mount-methods.ts";
-import { giveToOwner } from "./owner.ts";
+import { giveToOwner, ownerAt } from "./owner.ts";
 import { refusing } from "./refusal.ts";
 import { AT, isErrno, statx, symlinkat, unlinkat } from "./syscalls.ts";
 import { examineChild, isRecordedDirectory, openContent, openSandbox, openSandboxIfPresent } from "./walk.ts";
@@ -25,6 +26,7 @@ export function createSymlinkMounter(): Mounter {
 
 function attachSymlink(request: MountRequest): Mounted {
   const action = `Cannot attach volume ${request.uuid} at ${request.sandbox}/${request.containerPath}`;
+  refuseProcess(request, action);
   if (request.mode === "RO") {
     throw new HoldfastError(
       "unsupported",
@@ -34,7 +36,8 @@ function attachSymlink(request: MountRequest): Mounted {
   return refusing(action, (keep) => {
     const sandbox = keep(openSandbox(request.sandbox));
     const content = keep(openContent(request.diskRoot, request.uuid, request.directory));
-    if (!giveToOwner(content, sandbox, request.owner) && request.owner !== "sandbox") {
+    const owner = ownerAt({ directory: sandbox, name: request.containerPath }, request.owner, action);
+    if (!giveToOwner(content, owner) && request.owner !== "sandbox") {
       throw new HoldfastError("unsupported", `${action}: giving it to another owner takes root`);
     }
     makeLink(sandbox, request, action);
@@ -44,6 +47,12 @@ function attachSymlink(request: MountRequest): Mounted {
     }
     return { mount: { backend: "symlink" }, madeMountpoint: true };
   });
+}
+
+function refuseProcess({ process }: MountTarget, action: string): void {
+  if (process === undefined) return;
+  const reason = "a symlink leads nowhere in the namespace of a process, run as root for bind mounts";
+  throw new HoldfastError("unsupported", `${action}: ${reason}`);
 }
 
 function makeLink(sandboxFd: number, request: MountRequest, action: string): void {
@@ -68,6 +77,7 @@ function leadsToVolume(sandboxFd: number, mounted: MountRequest | MountedAt): bo
 
 function detachSymlink(mounted: MountedAt): void {
   const action = `Cannot detach volume ${mounted.uuid} from ${mounted.sandbox}/${mounted.containerPath}`;
+  refuseProcess(mounted, action);
   refusing(action, (keep) => {
     const sandbox = openSandboxIfPresent(mounted.sandbox);
     if (sandbox === undefined) return;
@@ -75,12 +85,14 @@ function detachSymlink(mounted: MountedAt): void {
     if (finding.state === "foreign" && !isOwnLink(sandbox, mounted)) {
       throw new HoldfastError("conflict", `${action}: ${finding.reason}`);
     }
-    clearPlace(sandbox, mounted);
+    clearPlace({ directory: sandbox, name: mounted.containerPath }, mounted);
   });
 }
 
 function inspectSymlink(mounted: MountedAt): MountFinding {
-  return refusing(`Cannot inspect ${mounted.sandbox}/${mounted.containerPath}`, (keep) => {
+  const action = `Cannot inspect ${mounted.sandbox}/${mounted.containerPath}`;
+  refuseProcess(mounted, action);
+  return refusing(action, (keep) => {
     const sandbox = openSandboxIfPresent(mounted.sandbox);
     return sandbox === undefined ? { state: "sandbox_gone" } : inspectIn(keep(sandbox), mounted);
   });

@@ -62,7 +62,7 @@ export const RESOLVE = {
   IN_ROOT: 0x10,
 } as const;
 
-export const MOUNT_ATTR = { RDONLY: 0x1, NOSUID: 0x2, NODEV: 0x4, NOEXEC: 0x8 } as const;
+export const MOUNT_ATTR = { RDONLY: 0x1, NOSUID: 0x2, NODEV: 0x4, NOEXEC: 0x8, IDMAP: 0x10_0000 } as const;
 
 export const MS = {
   BIND: 0x1000,
@@ -110,13 +110,32 @@ export interface DirectoryEntry {
 }
 
 export interface MountStatus {
-  /** The unique id of the mount that this one is mounted on. */
+  /** The unique id of the mount that this one is mounted on; its own, when it is on none. */
   readonly parentId: bigint;
   /** `MOUNT_ATTR` flags in force. */
   readonly attributes: number;
   /** One of `MS.SHARED`, `MS.SLAVE`, `MS.PRIVATE`, `MS.UNBINDABLE`, or shared and slave together. */
   readonly propagation: number;
 }
+
+export interface MountDetails extends MountStatus {
+  /** `major:minor` of the file system, as in mountinfo. */
+  readonly device: string;
+  /** Which directory of the file system is mounted; not escaped. */
+  readonly root: string;
+  /** Where, as the namespace's root sees it, or in our own namespace the caller's; not escaped. Empty: not below it. */
+  readonly mountPoint: string;
+}
+
+/** The way to another mount namespace and home again, as open descriptors. */
+export interface Journey {
+  readonly namespace: number;
+  /** Ours, and the root and working directory that the thread has there. */
+  readonly home: { readonly namespace: number; readonly root: number; readonly directory: number };
+}
+
+/** Whose mounts are asked about, when not our own. */
+export type Elsewhere = { readonly journey: Journey } | { readonly namespaceId: bigint };
 
 export interface PeerCredentials {
   /** 0 where the peer lives in a pid namespace that ours does not see. */
@@ -137,10 +156,14 @@ const STATX = {
 } as const;
 
 /** What `statmount` is asked for; strings lie behind its fixed part. */
-const STATMOUNT = { MNT_BASIC: 0x2n, MNT_ROOT: 0x8n, MNT_POINT: 0x10n, STRINGS_AT: 512 } as const;
+const STATMOUNT = { SB_BASIC: 0x1n, MNT_BASIC: 0x2n, MNT_ROOT: 0x8n, MNT_POINT: 0x10n, STRINGS_AT: 512 } as const;
+/** Where its answer says at which of the strings these begin. */
+const STRING_OF = { MNT_ROOT: 104, MNT_POINT: 108 } as const;
 
 /** Asks a mount namespace for the one behind or before it, since Linux 6.12. */
 const NS_MNT = { GET_NEXT: 0x8010b70b, GET_PREV: 0x8010b70c } as const;
+/** Asks a namespace for the user namespace that owns it. */
+const NS_GET_USERNS = 0xb701;
 /** Where `listmount` begins. */
 const LSMT_ROOT = 0xffff_ffff_ffff_ffffn;
 const MOUNTS_AT_ONCE = 512;
@@ -153,6 +176,12 @@ const FS_IOC = { GETFLAGS: 0x8008_6601, SETFLAGS: 0x4008_6602 } as const;
 
 const IOPRIO = { WHO_PROCESS: 1, CLASS_BEST_EFFORT: 2, CLASS_SHIFT: 13, LEVEL_LOWEST: 7 } as const;
 
+/** The kernel packs its event on x64 alone. */
+const EPOLL =
+  process.arch === "x64"
+    ? ({ IN: 1, CTL_ADD: 1, AT_ONCE: 256, EVENT_SIZE: 12, DATA_AT: 4 } as const)
+    : ({ IN: 1, CTL_ADD: 1, AT_ONCE: 256, EVENT_SIZE: 16, DATA_AT: 8 } as const);
+
 const SOCKET = { SOL_SOCKET: 1, SO_PEERCRED: 17, NOBODY: 0xffff_ffff } as const;
 
 const ERRNO_NAMES = errnoNames();
@@ -162,6 +191,7 @@ const EINVAL = osConstants.errno.EINVAL;
 const NUMBERS = {
   open_tree: 428,
   move_mount: 429,
+  pidfd_open: 434,
   openat2: 437,
   mount_setattr: 442,
   statmount: 457,
@@ -198,12 +228,20 @@ const callFlock = libc.func("flock", "int", ["int", "int"]);
 const callGetsockopt = libc.func("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
 const callFstatfs = libc.func("fstatfs", "int", ["int", "void *"]);
 const callGetdents64 = libc.func("getdents64", "long", ["int", "void *", "size_t"]);
+const callSetns = libc.func("setns", "int", ["int", "int"]);
+const callFchdir = libc.func("fchdir", "int", ["int"]);
+const callChroot = libc.func("chroot", "int", ["const char *"]);
+const callPidfdOpen = libc.func("syscall", "long", ["long", "int", "uint32_t"]);
+const callEpollCreate1 = libc.func("epoll_create1", "int", ["int"]);
+const callEpollCtl = libc.func("epoll_ctl", "int", ["int", "int", "int", "void *"]);
+const callEpollWait = libc.func("epoll_wait", "int", ["int", "void *", "int", "int"]);
 const callIoprioSet = libc.func("syscall", "long", ["long", "int", "int", "int"]);
 const callGeteuid = libc.func("geteuid", "uint32_t", []);
 
 // One set of buffers a thread: the calls are synchronous, and each copies out what it returns.
 const openHow = new Uint32Array(6);
 const mountAttr = new Uint32Array(8);
+const epollEvents = Buffer.alloc(EPOLL.AT_ONCE * EPOLL.EVENT_SIZE);
 const statxBuffer = Buffer.alloc(256);
 const linkBuffer = Buffer.alloc(4096);
 const statfsBuffer = Buffer.alloc(256);
@@ -313,17 +351,21 @@ export function openTree(dirFd: number, path: PathBytes, flags: number): number 
   return run("open_tree", path, () => callOpenTree(NUMBERS.open_tree, dirFd, name, flags | O.CLOEXEC));
 }
 
+export interface MountAttributes {
+  readonly attrSet: number;
+  readonly attrClear?: number;
+  readonly propagation?: number;
+  /** For `MOUNT_ATTR.IDMAP`: the open user namespace whose ids the files have on disk. */
+  readonly userNamespace?: number;
+}
+
 /** Changes flags (`MOUNT_ATTR`) and propagation (one of `MS`) of a mount. */
-export function mountSetattr(
-  dirFd: number,
-  path: PathBytes,
-  flags: number,
-  attributes: { readonly attrSet: number; readonly attrClear?: number; readonly propagation?: number },
-): void {
+export function mountSetattr(dirFd: number, path: PathBytes, flags: number, attributes: MountAttributes): void {
   const name = cPath("mount_setattr", path);
   mountAttr[0] = attributes.attrSet;
   mountAttr[2] = attributes.attrClear ?? 0;
   mountAttr[4] = attributes.propagation ?? 0;
+  mountAttr[6] = attributes.userNamespace ?? 0;
   run("mount_setattr", path, () =>
     callMountSetattr(NUMBERS.mount_setattr, dirFd, name, flags, mountAttr, mountAttr.byteLength),
   );
@@ -353,6 +395,37 @@ export function mount(
 export function umount2(path: PathBytes, flags: number): void {
   const name = cPath("umount2", path);
   run("umount2", path, () => callUmount2(name, flags));
+}
+
+/** Attaches a detached mount to an open directory of another namespace. */
+export function moveMountAbroad(journey: Journey, fromFd: number, toFd: number): void {
+  const flags = MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH;
+  runAbroad({ call: "move_mount", subject: "", journey }, () =>
+    callMoveMount(NUMBERS.move_mount, fromFd, "", toFd, "", flags),
+  );
+}
+
+/** Unmounts what is on top at a name below an open directory of another namespace; "." is the directory itself. */
+export function umount2Abroad(journey: Journey, dirFd: number, name: string, flags: number): void {
+  const subject = cPath("umount2", name);
+  runAbroad({ call: "umount2", subject: name, journey }, () =>
+    callFchdir(dirFd) === -1 ? -1 : callUmount2(subject, flags),
+  );
+}
+
+/** Opens an absolute path as the root of another namespace sees it. Returns the descriptor. */
+export function openat2Abroad(
+  journey: Journey,
+  path: PathBytes,
+  how: { readonly flags: number; readonly resolve?: number },
+): number {
+  const name = cPath("openat2", path);
+  openHow[0] = how.flags | O.CLOEXEC;
+  openHow[2] = 0;
+  openHow[4] = how.resolve ?? 0;
+  return runAbroad({ call: "openat2", subject: path, journey }, () =>
+    callOpenat2(NUMBERS.openat2, AT.FDCWD, name, openHow, openHow.byteLength),
+  );
 }
 
 /** Gives the calling thread its own copy of what `flags` (`CLONE`) name. */
@@ -387,7 +460,34 @@ export function fileSystemType(fd: number): number {
  * @throws `ENOENT` no such mount in our namespace
  */
 export function statmount(uniqueId: bigint): MountStatus | undefined {
-  if (!askStatmount(uniqueId, STATMOUNT.MNT_BASIC)) return undefined;
+  return askStatmount(uniqueId, STATMOUNT.MNT_BASIC) ? mountStatus() : undefined;
+}
+
+/** The same with its strings, also of another namespace. */
+export function mountDetails(uniqueId: bigint, elsewhere?: Elsewhere): MountDetails | undefined {
+  const { SB_BASIC, MNT_BASIC, MNT_ROOT, MNT_POINT } = STATMOUNT;
+  if (!askStatmount(uniqueId, SB_BASIC | MNT_BASIC | MNT_ROOT | MNT_POINT, elsewhere)) return undefined;
+  return {
+    ...mountStatus(),
+    device: `${statmountBuffer.readUInt32LE(16)}:${statmountBuffer.readUInt32LE(20)}`,
+    root: statmountString(STRING_OF.MNT_ROOT),
+    mountPoint: statmountString(STRING_OF.MNT_POINT),
+  };
+}
+
+/** Where a mount of another namespace is, as there in `MountDetails`. As `statmount`. */
+export function mountPointOf(uniqueId: bigint, namespaceId: bigint): string | undefined {
+  return askStatmount(uniqueId, STATMOUNT.MNT_POINT, { namespaceId })
+    ? statmountString(STRING_OF.MNT_POINT)
+    : undefined;
+}
+
+/** Which directory of its file system a mount of another namespace shows; not escaped. As `statmount`. */
+export function mountRootOf(uniqueId: bigint, namespaceId: bigint): string | undefined {
+  return askStatmount(uniqueId, STATMOUNT.MNT_ROOT, { namespaceId }) ? statmountString(STRING_OF.MNT_ROOT) : undefined;
+}
+
+function mountStatus(): MountStatus {
   return {
     parentId: statmountBuffer.readBigUInt64LE(48),
     attributes: statmountBuffer.readUInt32LE(64),
@@ -395,26 +495,23 @@ export function statmount(uniqueId: bigint): MountStatus | undefined {
   };
 }
 
-/** Where a mount is, as the caller's root sees it; not escaped. Otherwise as `statmount`. */
-export function mountPointOf(uniqueId: bigint): string | undefined {
-  if (!askStatmount(uniqueId, STATMOUNT.MNT_POINT)) return undefined;
-  const start = STATMOUNT.STRINGS_AT + statmountBuffer.readUInt32LE(108);
+/** An absent string reads as an empty one. */
+function statmountString(offsetAt: number): string {
+  const present = statmountBuffer.readBigUInt64LE(8);
+  const bit = offsetAt === STRING_OF.MNT_ROOT ? STATMOUNT.MNT_ROOT : STATMOUNT.MNT_POINT;
+  if ((present & bit) === 0n) return "";
+  const start = STATMOUNT.STRINGS_AT + statmountBuffer.readUInt32LE(offsetAt);
   return statmountBuffer.toString("utf8", start, statmountBuffer.indexOf(0, start));
 }
 
-/** Which directory of its file system a mount of this or another namespace shows; not escaped. As `statmount`. */
-export function mountRootOf(uniqueId: bigint, namespaceId: bigint): string | undefined {
-  if (!askStatmount(uniqueId, STATMOUNT.MNT_ROOT, namespaceId)) return undefined;
-  const start = STATMOUNT.STRINGS_AT + statmountBuffer.readUInt32LE(104);
-  return statmountBuffer.toString("utf8", start, statmountBuffer.indexOf(0, start));
-}
-
-function askStatmount(uniqueId: bigint, wanted: bigint, namespaceId = 0n): boolean {
+function askStatmount(uniqueId: bigint, wanted: bigint, elsewhere?: Elsewhere): boolean {
+  const journey = elsewhere !== undefined && "journey" in elsewhere ? elsewhere.journey : undefined;
+  const namespaceId = elsewhere !== undefined && "namespaceId" in elsewhere ? elsewhere.namespaceId : 0n;
   fillMountRequest(uniqueId, wanted, namespaceId);
+  const invoke = () => callStatmount(NUMBERS.statmount, statmountRequest, statmountBuffer, statmountBuffer.length, 0);
   try {
-    run("statmount", "", () =>
-      callStatmount(NUMBERS.statmount, statmountRequest, statmountBuffer, statmountBuffer.length, 0),
-    );
+    if (journey === undefined) run("statmount", "", invoke);
+    else runAbroad({ call: "statmount", subject: "", journey }, invoke);
     return true;
   } catch (error) {
     if (isErrno(error, "ENOSYS", "EPERM")) return false;
@@ -455,6 +552,38 @@ export function neighbourNamespace(
   const request = direction === "next" ? NS_MNT.GET_NEXT : NS_MNT.GET_PREV;
   const fd = run("ioctl", "", () => callIoctl(namespaceFd, request, namespaceInfo));
   return { fd, id: namespaceInfo.readBigUInt64LE(8) };
+}
+
+/**
+ * Opens the user namespace that owns an open namespace.
+ * @throws `EPERM` it is none of ours, nor below it
+ */
+export function ownerOfNamespace(namespaceFd: number): number {
+  return run("ioctl", "", () => callIoctl(namespaceFd, NS_GET_USERNS, null));
+}
+
+/** Opens a process so that its end can be waited for. Throws `ESRCH` when there is none. */
+export function pidfdOpen(pid: number): number {
+  return run("pidfd_open", "", () => callPidfdOpen(NUMBERS.pidfd_open, pid, 0));
+}
+
+/** Opens a set of descriptors to be waited for together. */
+export function epollCreate(): number {
+  return run("epoll_create1", "", () => callEpollCreate1(O.CLOEXEC));
+}
+
+/** Adds one until it is closed; `epollReady` calls it by its number. */
+export function epollAdd(epollFd: number, fd: number): void {
+  epollEvents.fill(0, 0, EPOLL.EVENT_SIZE);
+  epollEvents.writeUInt32LE(EPOLL.IN, 0);
+  epollEvents.writeInt32LE(fd, EPOLL.DATA_AT);
+  run("epoll_ctl", "", () => callEpollCtl(epollFd, EPOLL.CTL_ADD, fd, epollEvents));
+}
+
+/** Those that are readable now, some hundred at most; does not wait. */
+export function epollReady(epollFd: number): readonly number[] {
+  const count = run("epoll_wait", "", () => callEpollWait(epollFd, epollEvents, EPOLL.AT_ONCE, 0));
+  return Array.from({ length: count }, (_, index) => epollEvents.readInt32LE(index * EPOLL.EVENT_SIZE + EPOLL.DATA_AT));
 }
 
 /** The next names of an open directory, about a thousand, without `.` and `..`; none when all were read. */
@@ -513,6 +642,41 @@ function run(call: string, subject: PathBytes, invoke: () => number): number {
     const number = koffi.errno();
     if (number !== EINTR) throw new SystemCallError(call, number, subject.toString());
   }
+}
+
+/**
+ * Makes one call in another mount namespace, with everything that it takes at hand: whatever else this thread did
+ * there, it would do to the container's files. A thread that cannot come home ends, and is replaced.
+ */
+function runAbroad(
+  { call, subject, journey }: { readonly call: string; readonly subject: PathBytes; readonly journey: Journey },
+  invoke: () => number,
+): number {
+  // A thread may leave only with a root and working directory of its own; it costs nothing when it has.
+  unshare(CLONE.FS);
+  run("setns", "", () => callSetns(journey.namespace, CLONE.NEWNS));
+  let result = -1;
+  let number = EINTR;
+  try {
+    while (result === -1 && number === EINTR) {
+      result = invoke();
+      if (result === -1) number = koffi.errno();
+    }
+  } finally {
+    if (!comeHome(journey.home)) process.exit(1);
+  }
+  if (result === -1) throw new SystemCallError(call, number, subject.toString());
+  return result;
+}
+
+/** Entering a namespace leads to its root, which need not be ours. */
+function comeHome({ namespace, root, directory }: Journey["home"]): boolean {
+  return (
+    callSetns(namespace, CLONE.NEWNS) === 0 &&
+    callFchdir(root) === 0 &&
+    callChroot(".") === 0 &&
+    callFchdir(directory) === 0
+  );
 }
 
 /** Ends a buffer with the NUL that C wants; koffi does it for strings. */

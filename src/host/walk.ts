@@ -10,6 +10,7 @@ import { AT, isErrno, O, openat2, RESOLVE, type Stat, type SystemCallError, stat
 // Without O_NOFOLLOW: it would open a symlink itself and call it no directory, before RESOLVE_NO_SYMLINKS names it.
 const DIRECTORY = O.PATH | O.DIRECTORY;
 const NO_LINKS = RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
+const NO_SANDBOX = ["ENOENT", "ENOTDIR", "ELOOP", "EACCES", "ENAMETOOLONG", "EINVAL"];
 const INSIDE = NO_LINKS | RESOLVE.BENEATH | RESOLVE.NO_XDEV;
 
 /** Takes charge of a descriptor, and returns it. */
@@ -38,15 +39,39 @@ export function openSandbox(path: string): number {
   try {
     return openat2(AT.FDCWD, path, { flags: DIRECTORY, resolve: NO_LINKS });
   } catch (error) {
-    if (!isErrno(error, "ENOENT", "ENOTDIR", "ELOOP", "EACCES", "ENAMETOOLONG", "EINVAL")) throw error;
-    throw new HoldfastError("invalid", `Cannot use sandbox "${path}": ${reasonOf(error, path)}`, { cause: error });
+    if (!isErrno(error, ...NO_SANDBOX)) throw error;
+    const reason = error.errno === "ELOOP" ? symlinkReason(path) : reasonOf(error);
+    throw new HoldfastError("invalid", `Cannot use sandbox "${path}": ${reason}`, { cause: error });
+  }
+}
+
+/**
+ * The same below a container's root, from which no path leads out.
+ * @param pid the container's process, for messages
+ */
+export function openSandboxBelow(rootFd: number, path: string, pid: number): number {
+  const sandbox = `"${path}" in the container of process ${pid}`;
+  if (!path.startsWith("/")) throw new HoldfastError("invalid", `Cannot use sandbox ${sandbox}: not an absolute path`);
+  try {
+    return openat2(rootFd, path, { flags: DIRECTORY, resolve: NO_LINKS | RESOLVE.IN_ROOT });
+  } catch (error) {
+    if (!isErrno(error, ...NO_SANDBOX)) throw error;
+    throw new HoldfastError("invalid", `Cannot use sandbox ${sandbox}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
 /** Opens a sandbox, `undefined` when there is no such directory (any more) or its path now has a symlink. */
 export function openSandboxIfPresent(path: string): number | undefined {
+  return ifPresent(() => openSandbox(path));
+}
+
+export function openSandboxIfPresentBelow(rootFd: number, path: string, pid: number): number | undefined {
+  return ifPresent(() => openSandboxBelow(rootFd, path, pid));
+}
+
+function ifPresent(open: () => number): number | undefined {
   try {
-    return openSandbox(path);
+    return open();
   } catch (error) {
     if (error instanceof HoldfastError && isErrno(error.cause, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
     throw error;
@@ -131,14 +156,14 @@ function assertComponent(name: string): void {
   }
 }
 
-function reasonOf(error: SystemCallError, path: string): string {
+function reasonOf(error: SystemCallError): string {
   switch (error.errno) {
     case "ENOENT":
       return "no such directory";
     case "ENOTDIR":
       return "not a directory";
     case "ELOOP":
-      return symlinkReason(path);
+      return "a symlink is in its path";
     default:
       return error.errno;
   }

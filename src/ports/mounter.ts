@@ -3,7 +3,7 @@
  * container, which may race us: its path is resolved without following symlinks, once, and every step acts on
  * descriptors.
  */
-import type { DirectoryIdentity, MountRecord } from "../domain/records.ts";
+import type { ContainerProcess, DirectoryIdentity, MountRecord } from "../domain/records.ts";
 import type { Mode } from "../domain/resource.ts";
 import type { ContainerPath, Incarnation } from "../domain/units.ts";
 
@@ -12,6 +12,11 @@ export interface MountTarget {
   /** Absolute path of an existing directory, without symlinks in any component. */
   readonly sandbox: string;
   readonly containerPath: ContainerPath;
+  /**
+   * The sandbox is a path below this process's root, and everything happens in its mount namespace. While its root is
+   * still its runtime's, `rootfs` is the root that it will have. Symlinks above `rootfs` are the runtime's and followed.
+   */
+  readonly process?: ContainerProcess;
 }
 
 export interface MountRequest extends MountTarget {
@@ -24,8 +29,11 @@ export interface MountRequest extends MountTarget {
   readonly owner?: "sandbox" | { readonly uid: number; readonly gid: number };
 }
 
+/** What a mounter makes. */
+export type BindOrLink = Exclude<MountRecord, { readonly backend: "lent" }>;
+
 export interface Mounted {
-  readonly mount: MountRecord;
+  readonly mount: BindOrLink;
   /** Whether the mountpoint had to be made, so that it is ours to remove. */
   readonly madeMountpoint: boolean;
 }
@@ -37,17 +45,18 @@ export interface MountedAt extends MountTarget {
   readonly directory: DirectoryIdentity;
   readonly mode: Mode;
   /** Absent when the attach was interrupted before it was recorded: what shows the directory is taken for ours. */
-  readonly mount?: MountRecord;
+  readonly mount?: BindOrLink;
   readonly madeMountpoint: boolean;
 }
 
 /**
  * What is at a recorded place:
  * `exact` exactly one mount (or symlink), ours; `missing` nothing, the mountpoint may be left; `stacked` ours with others
- * of the same directory on top; `foreign` somebody else's; `sandbox_gone` the sandbox is not there any more.
+ * of the same directory on top; `foreign` somebody else's; `sandbox_gone` the sandbox (or the process) is not there any
+ * more. In a process's namespace a recorded mount is known by its id, wherever the container has moved it.
  */
 export type MountFinding =
-  | { readonly state: "exact"; readonly mount: MountRecord }
+  | { readonly state: "exact"; readonly mount: BindOrLink }
   | { readonly state: "missing" | "stacked" | "sandbox_gone" }
   | { readonly state: "foreign"; readonly reason: string };
 
@@ -57,21 +66,26 @@ export interface Mounter {
    * Mounts and verifies. Nothing is left behind when it throws.
    * @throws `invalid` the sandbox is not a directory or its path has a symlink
    * @throws `conflict` something else occupies the target
-   * @throws `unsupported` this backend cannot mount read-only
+   * @throws `unsupported` this backend cannot mount read-only, or not into a process's namespace; the namespace is the
+   *   daemon's own, or belongs to another user namespace and the request is read-only or the ids cannot be mapped
+   * @throws `no_such_process` the process has ended
    * @throws `damaged` the content directory is missing or is another one
    */
   attach(request: MountRequest): Promise<Mounted>;
   /**
    * Unmounts what was recorded, removes the mountpoint if it is ours (only if it is an empty directory), verifies.
    * Nothing there any more is fine. `lazy` takes it away from under its processes.
+   * What is ours is found wherever it was moved to. The mountpoint that a container moved it to is left there.
    * @throws `busy` when a process sits in it (nothing changed)
-   * @throws `conflict` when what is there is not ours (nothing changed)
+   * @throws `conflict` when what is there is not ours, and ours is nowhere else (nothing changed)
+   * @throws `unsupported` we may not look into the process's namespace
    */
   detach(mounted: MountedAt, options: { readonly lazy: boolean }): Promise<void>;
   inspect(mounted: MountedAt): Promise<MountFinding>;
   /**
-   * After a reboot nothing is mounted: removes a leftover mountpoint that we made, if it is still an empty directory,
-   * or a symlink of ours.
+   * After a reboot, or the end of the process, nothing is mounted: removes a leftover mountpoint that we made, if it is
+   * still an empty directory on which no namespace has anything mounted, or a symlink of ours. Of a process that is
+   * what lies below its `rootfs`, where that is the recorded directory.
    */
   clear(target: MountedAt): Promise<void>;
   close(): Promise<void>;

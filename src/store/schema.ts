@@ -5,6 +5,7 @@
 import {
   type Attachment,
   type Container,
+  type ContainerProcess,
   type DirectoryIdentity,
   type MountRecord,
   type OperationRecord,
@@ -12,6 +13,7 @@ import {
   type Records,
   type ReservationRecord,
   type Retirement,
+  type RootDirectory,
   type Table,
   type Volume,
 } from "../domain/records.ts";
@@ -40,6 +42,7 @@ const ANY_TEXT = /^/;
 const SOME_TEXT = /./s;
 const DECIMAL = /^\d{1,20}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const DEVICE = /^\d{1,10}:\d{1,10}$/;
 const ABSOLUTE_PATH = /^\/[^\0]*$/;
 
 const incarnation = string<Incarnation>(UUID);
@@ -96,11 +99,23 @@ const mount = variants<MountRecord, "backend">("backend", {
     propagation: oneOf("shared", "private", "slave", "unbindable"),
   }),
   symlink: object({ backend: oneOf("symlink") }),
+  lent: object({ backend: oneOf("lent"), at: wallMs, seen: boolean() }),
+});
+
+const containerProcess = object<ContainerProcess>({
+  pid: integer(),
+  startTime: string(DECIMAL),
+  mountNamespace: string(SOME_TEXT),
+  rootfs: optional(
+    object<RootDirectory>({ path: string(ABSOLUTE_PATH), ino: string(DECIMAL), device: string(DEVICE) }),
+  ),
 });
 
 const container = object<Container>({
   id: string<ContainerId>(SOME_TEXT),
-  sandbox: string(ABSOLUTE_PATH),
+  sandbox: optional(string(ABSOLUTE_PATH)),
+  process: optional(containerProcess),
+  runtime: optional(string(SOME_TEXT)),
   bootId,
   since: wallMs,
   by: string(SOME_TEXT),

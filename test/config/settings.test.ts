@@ -102,6 +102,11 @@ describe("a configuration file is refused", () => {
     ['workRoot: "/a\\0b"', "expected an absolute path"],
     [`socket: /${"s".repeat(107)}`, "expected an absolute path of at most 107 bytes"],
     [`socket: /${"ü".repeat(54)}`, "expected an absolute path of at most 107 bytes"],
+    ["dockerPlugin: h.sock", 'dockerPlugin is "h.sock", expected an absolute path of at most 107 bytes'],
+    ["dockerPluginRole: '*'", 'dockerPluginRole is "*", expected a role such as ads or eng/web'],
+    ["dockerPluginRole: [ads]", "expected a role such as ads or eng/web"],
+    ["dockerPluginSize: large", 'dockerPluginSize is "large", expected a size such as 512M or 10G'],
+    ["dockerPluginSize: 0", "expected a size such as 512M or 10G"],
     ["listen: 5055", "listen is 5055, expected HOST:PORT such as 127.0.0.1:5055 or [::1]:5055"],
     ["listen: :5055", "expected HOST:PORT"],
     ["listen: ::1:5055", "expected HOST:PORT"],
@@ -186,11 +191,24 @@ describe("flags", () => {
 });
 
 describe("loadSettings", () => {
+  test("has a volume plugin only where its socket is named, of role docker and without a default size", () => {
+    expect(fromFile("dockerPluginSize: 512\n").dockerPlugin).toBeUndefined();
+    expect(fromFile("dockerPlugin: /run/h.sock\n").dockerPlugin).toEqual({
+      path: "/run/h.sock",
+      role: "docker",
+      defaultSize: undefined,
+    });
+    expect(fromFile("dockerPlugin: /run/h.sock\ndockerPluginSize: 512\n").dockerPlugin).toMatchObject({
+      defaultSize: 512_000,
+    });
+  });
+
   test("knows every default", () => {
     expect(loadSettings({ flags: {} })).toEqual({
       workRoot: "/var/lib/holdfast",
       listen: { host: "127.0.0.1", port: 5055 },
       socket: "/run/holdfast/holdfast.sock",
+      dockerPlugin: undefined,
       sandboxRoots: [],
       resources: undefined,
       credentialsFile: undefined,
@@ -216,6 +234,9 @@ describe("loadSettings", () => {
 workRoot: /data/holdfast/
 listen: "[::1]:0"
 socket: /run/h.sock
+dockerPlugin: /run/docker/plugins/holdfast.sock
+dockerPluginRole: eng/docker
+dockerPluginSize: 1.5G
 sandboxRoot: [/sandboxes]
 resources: [{name: disk, type: SCALAR, scalar: {value: 8}}]
 credentials: file:///etc/holdfast/credentials.json
@@ -235,6 +256,7 @@ logLevel: debug
       workRoot: "/data/holdfast",
       listen: { host: "::1", port: 0 },
       socket: "/run/h.sock",
+      dockerPlugin: { path: "/run/docker/plugins/holdfast.sock", role: "eng/docker", defaultSize: 1_536_000 },
       sandboxRoots: ["/sandboxes"],
       resources: '[{"name":"disk","type":"SCALAR","scalar":{"value":8}}]',
       credentialsFile: "/etc/holdfast/credentials.json",

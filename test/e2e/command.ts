@@ -1,7 +1,7 @@
 import path from "node:path";
 import { execa } from "execa";
 
-const HOLDFAST = path.resolve(import.meta.dirname, "../../scripts/holdfast");
+export const HOLDFAST = path.resolve(import.meta.dirname, "../../scripts/holdfast");
 
 /** How a command ended. */
 export interface Outcome {

@@ -16,6 +16,7 @@ import { FakeClock } from "../fakes/fake-clock.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../fakes/memory-disk.ts";
 import { MemoryHolders } from "../fakes/memory-holders.ts";
 import { MemoryMounter, type MemoryMounterOptions } from "../fakes/memory-mounter.ts";
+import { MemoryProcesses } from "../fakes/memory-processes.ts";
 import { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from "../fakes/memory-store.ts";
 
 export const PEER: Actor = { kind: "peer", uid: 0, name: "root" };
@@ -39,6 +40,7 @@ export class Rig {
   readonly disk: MemoryDisk;
   readonly mounter: MemoryMounter;
   readonly holders = new MemoryHolders();
+  readonly processes = new MemoryProcesses();
   readonly clock = new FakeClock();
   readonly log: MemoryLog = createMemoryLog();
   engine: NodeEngine;
@@ -56,6 +58,7 @@ export class Rig {
   /** Kills the daemon and starts it again: what was committed stays, what waits for an answer never gets one. */
   async restart(): Promise<void> {
     this.disk.crash();
+    this.processes.forgetWatches();
     this.engine = this.#newEngine(this.store);
     await this.engine.start();
   }
@@ -72,6 +75,7 @@ export class Rig {
     this.clock.reboot();
     this.mounter.reboot();
     this.holders.letGo();
+    this.processes.reboot();
     await this.restart();
   }
 
@@ -152,6 +156,7 @@ export class Rig {
       disks: new Map(disks.map((one) => [sourceKey(one.source), one])),
       mounter: this.mounter,
       holders: this.holders,
+      processes: this.processes,
       clock: this.clock,
       log: this.log,
       metrics: SILENT,

@@ -62,6 +62,7 @@ export async function openAgentDoor(
     log,
     mode: 0o660,
     peer: () => ({ uid: 1000, name: "ada" }),
+    hookHost: { readBundleConfig: async () => "{}", runtimeOf: () => undefined },
     ...options,
   });
   const close = async () => {

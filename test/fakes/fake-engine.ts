@@ -59,6 +59,8 @@ export function makeFakeEngine(): FakeEngine {
     failure: undefined,
     perform: (...args) => answer("perform", args, { ...RECORD, id: args[2]?.id ?? RECORD.id }),
     attach: (...args) => answer("attach", args, CONTAINER),
+    lend: (...args) => answer("lend", args, VOLUME),
+    giveBack: (...args) => answer("giveBack", args, undefined),
     detach: (...args) => answer("detach", args, undefined),
     collect: (...args) => answer("collect", args, COLLECTED),
     restore: (...args) => answer("restore", args, VOLUME),

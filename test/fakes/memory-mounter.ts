@@ -1,8 +1,16 @@
 import { HoldfastError } from "../../src/domain/error.ts";
-import type { DirectoryIdentity, MountRecord } from "../../src/domain/records.ts";
+import type { ContainerProcess, DirectoryIdentity } from "../../src/domain/records.ts";
 import type { Mode } from "../../src/domain/resource.ts";
 import type { Incarnation } from "../../src/domain/units.ts";
-import type { Mounted, MountedAt, Mounter, MountFinding, MountRequest, MountTarget } from "../../src/ports/mounter.ts";
+import type {
+  BindOrLink,
+  Mounted,
+  MountedAt,
+  Mounter,
+  MountFinding,
+  MountRequest,
+  MountTarget,
+} from "../../src/ports/mounter.ts";
 
 /** What may be made to fail. */
 export type MounterCall = "attach" | "detach" | "inspect" | "clear";
@@ -22,7 +30,7 @@ interface Failure {
 interface MemoryMount {
   readonly uuid: Incarnation | "foreign";
   readonly mode: Mode;
-  readonly record: MountRecord;
+  readonly record: BindOrLink;
 }
 
 /**
@@ -66,6 +74,11 @@ export class MemoryMounter implements Mounter {
     this.#mounts.delete(keyOf(target));
   }
 
+  /** A mount namespace ends, and with it every mount in it; the mountpoints stay. */
+  endNamespace(process: ContainerProcess): void {
+    for (const key of this.#mounts.keys()) if (key.startsWith(namespaceOf(process))) this.#mounts.delete(key);
+  }
+
   /** Puts somebody else's mount there. */
   occupy(target: MountTarget): void {
     this.#push(target, "foreign", "RW");
@@ -98,10 +111,15 @@ export class MemoryMounter implements Mounter {
 
   /** Which volume a process sees there. */
   shown(target: MountTarget): Incarnation | "foreign" | undefined {
-    return this.#top(target)?.uuid;
+    return this.shownAt(keyOf(target));
   }
 
-  /** Places where something is mounted: `/sandbox/data`. */
+  /** The same, of one of `places`. */
+  shownAt(place: string): Incarnation | "foreign" | undefined {
+    return this.#mounts.get(place)?.at(-1)?.uuid;
+  }
+
+  /** Places where something is mounted: `/sandbox/data`, in a process's namespace `[4026531840]/data`. */
   places(): readonly string[] {
     return Array.from(this.#mounts.keys()).sort();
   }
@@ -199,9 +217,9 @@ export class MemoryMounter implements Mounter {
     return this.#mounts.get(keyOf(target))?.at(-1);
   }
 
-  #push(target: MountTarget, uuid: MemoryMount["uuid"], mode: Mode): MountRecord {
+  #push(target: MountTarget, uuid: MemoryMount["uuid"], mode: Mode): BindOrLink {
     this.#lastMountId += 1;
-    const record: MountRecord =
+    const record: BindOrLink =
       this.backend === "symlink"
         ? { backend: "symlink" }
         : { backend: "bind", mountId: String(this.#lastMountId), uniqueId: true, propagation: "shared" };
@@ -212,6 +230,11 @@ export class MemoryMounter implements Mounter {
   }
 }
 
-function keyOf({ sandbox, containerPath }: MountTarget): string {
-  return `${sandbox}/${containerPath}`;
+/** One of `places`. */
+export function keyOf({ sandbox, containerPath, process }: MountTarget): string {
+  return `${process === undefined ? "" : namespaceOf(process)}${sandbox}/${containerPath}`;
+}
+
+function namespaceOf({ mountNamespace }: ContainerProcess): string {
+  return `[${mountNamespace}]`;
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { findMount, parseMountTable, propagationOf, readMountTable, tableIdOf } from "../../src/host/mount-table.ts";
+import { propagationOf } from "../../src/host/mount-facts.ts";
+import { findMount, parseMountTable, readMountTable, tableIdOf } from "../../src/host/mount-table.ts";
 import { AT, O, openat2 } from "../../src/host/syscalls.ts";
 import { withDescriptors } from "../../src/host/walk.ts";
 

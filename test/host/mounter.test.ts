@@ -5,7 +5,7 @@ import { createMounter } from "../../src/host/mount-thread.ts";
 import { createSymlinkMounter } from "../../src/host/symlink-mounter.ts";
 import { geteuid } from "../../src/host/syscalls.ts";
 import { type MounterWorld, mounterContract } from "../contract/mounter.ts";
-import { bindWorld, memoryWorld, symlinkWorld } from "../support/mounter-worlds.ts";
+import { bindWorld, containerWorld, memoryWorld, symlinkWorld } from "../support/mounter-worlds.ts";
 
 const root = geteuid() === 0;
 const NOBODY = 65534;
@@ -19,6 +19,10 @@ describe.runIf(root)("as root", () => {
   mounterContract("symlinks without root", unprivilegedWorld);
   mounterContract("bind mounts", () => bindWorld(async () => createBindMounter()));
   mounterContract("bind mounts in a thread", () => bindWorld(() => createMounter({ backend: "bind" })));
+  mounterContract("bind mounts in a container's namespace", () => containerWorld(async () => createBindMounter()));
+  mounterContract("bind mounts in a container's namespace, in a thread", () =>
+    containerWorld(() => createMounter({ backend: "bind" })),
+  );
 });
 
 async function unprivilegedWorld(): Promise<MounterWorld> {

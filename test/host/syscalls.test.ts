@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -26,6 +26,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   AT,
   type DirectoryEntry,
+  epollAdd,
+  epollCreate,
+  epollReady,
   fchownat,
   fileSystemType,
   flock,
@@ -40,7 +43,7 @@ import {
   MS,
   mkdirat,
   mount,
-  mountPointOf,
+  mountDetails,
   mountSetattr,
   moveMount,
   O,
@@ -48,6 +51,7 @@ import {
   openat2,
   openTree,
   peerCredentials,
+  pidfdOpen,
   RENAME,
   RESOLVE,
   readlinkat,
@@ -221,7 +225,7 @@ describe("statmount", () => {
     if (!mountIdUnique) return expect(statmount(mountId)).toBeUndefined();
     const root = statx(AT.FDCWD, "/", 0);
     expect(statmount(mountId)).toMatchObject({ parentId: root.mountId });
-    expect(mountPointOf(mountId)).toBe("/proc");
+    expect(mountDetails(mountId)).toMatchObject({ mountPoint: "/proc", root: "/" });
     expect(errnoOf(() => statmount(mountId + 1_000_000_000n))).toBe("ENOENT");
   });
 });
@@ -365,6 +369,26 @@ function optionsAt(mountPoint: string): string {
     .find((candidate) => candidate.split(" ")[4] === mountPoint);
   return line?.split(" ")[5] ?? "";
 }
+
+describe("waiting for processes", () => {
+  it("a pidfd is ready when its process has ended, and is gone from the set when it is closed", async () => {
+    const [first, second] = [spawn("cat"), spawn("cat")];
+    const epoll = epollCreate();
+    const pidfds = [first, second].map(({ pid }) => pidfdOpen(pid ?? 0));
+    for (const pidfd of pidfds) epollAdd(epoll, pidfd);
+    expect(epollReady(epoll)).toEqual([]);
+    for (const child of [first, second]) {
+      child.kill();
+      await once(child, "exit");
+    }
+    expect(epollReady(epoll).toSorted((a, b) => a - b)).toEqual(pidfds);
+    closeSync(pidfds[0] ?? -1);
+    expect(epollReady(epoll)).toEqual(pidfds.slice(1));
+    closeSync(pidfds[1] ?? -1);
+    closeSync(epoll);
+    expect(errnoOf(() => pidfdOpen(first.pid ?? 0))).toBe("ESRCH");
+  });
+});
 
 async function withConnection(address: string | number, test: (peer: Socket) => void): Promise<void> {
   const server: Server = createServer();

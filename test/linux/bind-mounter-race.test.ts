@@ -1,15 +1,12 @@
-import { once } from "node:events";
 import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { codeOf } from "../../src/domain/error.ts";
 import { createBindMounter } from "../../src/host/bind-mounter.ts";
 import { geteuid } from "../../src/host/syscalls.ts";
 import type { MountedAt, MountRequest } from "../../src/ports/mounter.ts";
 import { attachAndRecord, MountPlace, pathOf } from "../support/mount-place.ts";
-import { STOP, SWAPS, type SwapOrder } from "./swap-order.ts";
+import { racing } from "../support/racing.ts";
 
 const mounter = createBindMounter();
 
@@ -63,27 +60,4 @@ async function detachPersistently(mounted: MountedAt): Promise<void> {
     }
   }
   throw new Error("Cannot detach in 1000 attempts");
-}
-
-async function racing(order: Omit<SwapOrder, "shared">, work: () => Promise<void>): Promise<void> {
-  const shared = new Int32Array(new SharedArrayBuffer(8));
-  const worker = new Worker(new URL("./swap-worker.ts", import.meta.url), {
-    workerData: { ...order, shared } satisfies SwapOrder,
-    trackUnmanagedFds: false,
-  });
-  const ended = once(worker, "exit");
-  try {
-    const before = await swapsBeyond(shared, 0);
-    await work();
-    await swapsBeyond(shared, before);
-  } finally {
-    Atomics.store(shared, STOP, 1);
-    await ended;
-  }
-}
-
-/** Waits until the racer has won so often. */
-async function swapsBeyond(shared: Int32Array, count: number): Promise<number> {
-  while (Atomics.load(shared, SWAPS) <= count) await sleep(1);
-  return Atomics.load(shared, SWAPS);
 }

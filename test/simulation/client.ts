@@ -1,11 +1,14 @@
 /**
  * A client that asks for one random thing after the other and keeps books. It has a role, two containers in one
- * sandbox, and shares the volumes of role `common` with the others.
+ * sandbox, a third that is a process with a mount namespace of its own, an engine that borrows volumes, and shares the
+ * volumes of role `common` with the others.
  */
 import { type ErrorCode, HoldfastError } from "../../src/domain/error.ts";
 import type { Operation } from "../../src/domain/operation.ts";
 import type { ContainerId, ContainerPath, Incarnation, MilliMb, Role, VolumeId } from "../../src/domain/units.ts";
+import type { LendRequest } from "../../src/engine/engine.ts";
 import type { NodeEngine } from "../../src/engine/node-engine.ts";
+import type { MountTarget } from "../../src/ports/mounter.ts";
 import { disk, reservedFor, volume } from "../domain/world.ts";
 import { PEER } from "../engine/rig.ts";
 import { type Belief, type BookedVolume, type Books, booksOf, contradictions, EMPTY, NEW, sum } from "./books.ts";
@@ -115,6 +118,9 @@ export class Client {
       () => this.#attach(engine, books),
       () => this.#detach(engine, books),
       () => this.#detach(engine, books),
+      () => this.#end(engine, books),
+      () => this.#giveBack(engine, books),
+      ...this.#common.map((volume) => () => this.#lend(engine, books, volume)),
       () => ({ ask: () => engine.reconcile(), after: books }),
       ...(live.length === 0
         ? []
@@ -217,8 +223,14 @@ export class Client {
     return {
       isPartial: this.#mayBreak,
       ask: async () => {
-        await engine.attach(PEER, { container: container as ContainerId, sandbox: this.#sandbox, volumes });
-        this.#requireMounted(wanted);
+        const init = container === this.#started ? this.#world.initOf(container) : undefined;
+        await engine.attach(PEER, {
+          container: container as ContainerId,
+          sandbox: this.#sandbox,
+          ...(init === undefined ? {} : { process: { pid: init.pid } }),
+          volumes,
+        });
+        this.#requireMounted(wanted, init === undefined ? {} : { process: init });
         for (const uuid of uuids) this.#world.write(uuid);
       },
       after: {
@@ -241,10 +253,51 @@ export class Client {
     };
   }
 
+  /** The process of a container ends; whoever looks then, it is off the books. */
+  #end(engine: NodeEngine, books: Books): Wish {
+    const container = this.#started;
+    return {
+      ask: async () => {
+        this.#world.end(container);
+        await engine.reconcile();
+      },
+      after: { ...books, attached: books.attached.filter((one) => !one.startsWith(`${container} `)) },
+    };
+  }
+
+  #lend(engine: NodeEngine, books: Books, { id, uuid }: { readonly id: string; readonly uuid: Incarnation }): Wish {
+    const entry = `${this.#engine} data ${uuid}`;
+    return {
+      ask: () => engine.lend(PEER, this.#loan(id)),
+      after: { ...books, attached: [...books.attached.filter((one) => one !== entry), entry] },
+    };
+  }
+
+  #giveBack(engine: NodeEngine, books: Books): Wish {
+    const { id, uuid } = this.#chance.pick(this.#common);
+    return {
+      ask: () => engine.giveBack(PEER, this.#loan(id)),
+      after: { ...books, attached: books.attached.filter((one) => one !== `${this.#engine} data ${uuid}`) },
+    };
+  }
+
+  #loan(id: string): LendRequest {
+    return {
+      borrower: this.#engine as ContainerId,
+      role: COMMON.role as Role,
+      id: id as VolumeId,
+      runtime: "docker",
+    };
+  }
+
   /** What was answered can be seen at once, and an exclusive volume nowhere else. */
-  #requireMounted(wanted: readonly { readonly uuid: string; readonly id: string; readonly path: string }[]): void {
+  #requireMounted(
+    wanted: readonly { readonly uuid: string; readonly id: string; readonly path: string }[],
+    started: Pick<MountTarget, "process">,
+  ): void {
     for (const { uuid, id, path } of wanted) {
-      const shown = this.#world.mounter.shown({ sandbox: this.#sandbox, containerPath: path as ContainerPath });
+      const target = { sandbox: this.#sandbox, containerPath: path as ContainerPath, ...started };
+      const shown = this.#world.mounter.shown(target);
       if (shown !== uuid) throw new Error(`An attach was answered, but ${path} shows ${shown}, not ${uuid}`);
       const places = this.#world.placesOf(uuid as Incarnation);
       if (id !== "s" && places.length > 1) throw new Error(`Exclusive volume ${uuid} is mounted at ${places}`);
@@ -268,7 +321,17 @@ export class Client {
   }
 
   get #containers(): readonly string[] {
-    return [`${this.role}-0`, `${this.role}-1`];
+    return [`${this.role}-0`, `${this.role}-1`, this.#started];
+  }
+
+  /** The container that is a process. */
+  get #started(): string {
+    return `${this.role}-2`;
+  }
+
+  /** The container engine, which mounts by itself what it is lent. */
+  get #engine(): string {
+    return `${this.role}-engine`;
   }
 
   get #common() {

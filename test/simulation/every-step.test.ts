@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Operation } from "../../src/domain/operation.ts";
 import type { ContainerId, ContainerPath, MilliMb, Role, VolumeId } from "../../src/domain/units.ts";
+import type { LendRequest } from "../../src/engine/engine.ts";
 import type { NodeEngine } from "../../src/engine/node-engine.ts";
 import { disk, volume } from "../domain/world.ts";
 import { ADS, creating, destroying, outcomeOf, PEER, reserving } from "../engine/rig.ts";
@@ -54,10 +55,33 @@ const sit = (world: World): void => {
   }
 };
 
+type Request = (engine: NodeEngine, world: World) => Promise<unknown>;
+
+const attachToProcess: Request = (engine, world) =>
+  engine.attach(PEER, {
+    container: CONTAINER,
+    sandbox: "/",
+    process: { pid: world.initOf(CONTAINER).pid },
+    volumes: ["db", "logs"].map((id) => ({
+      role: "ads" as Role,
+      id: id as VolumeId,
+      containerPath: id as ContainerPath,
+      mode: "RW",
+    })),
+  });
+
+const LOAN: LendRequest = {
+  borrower: "ads-engine" as ContainerId,
+  role: "ads" as Role,
+  id: "db" as VolumeId,
+  runtime: "docker",
+};
+const lend: Request = (engine) => engine.lend(PEER, LOAN);
+
 interface Scenario {
-  readonly request: (engine: NodeEngine) => Promise<unknown>;
+  readonly request: Request;
   /** What has been asked for before. */
-  readonly before?: (engine: NodeEngine) => Promise<unknown>;
+  readonly before?: Request;
   readonly meanwhile?: (world: World) => void;
 }
 
@@ -73,6 +97,16 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   SHRINK_VOLUME: {
     request: perform({ type: "SHRINK_VOLUME", volume: volume("db", 100, ADS), subtract: 1_000 as MilliMb }),
   },
+  "attach to a process": { request: attachToProcess },
+  "the end of a process": {
+    before: attachToProcess,
+    request: (engine, world) => {
+      world.end(CONTAINER);
+      return engine.reconcile();
+    },
+  },
+  lend: { request: lend },
+  giveBack: { before: lend, request: (engine) => engine.giveBack(PEER, LOAN) },
   restore: { request: restore() },
   "restore under another id": { request: restore("renamed") },
   "restore from unreserved disk": {
@@ -107,20 +141,20 @@ async function dieIn(scenario: Scenario, steps: number): Promise<Ending> {
   const world = new World(1);
   const life = new Life();
   const engine = world.engine(life);
-  await drive(life, setUp(engine, scenario));
+  await drive(life, setUp(engine, world, scenario));
   scenario.meanwhile?.(world);
   world.getToKnow();
   const before = booksOf(world.store.contents(), "ads");
   life.dieAfter(steps);
-  await drive(life, outcomeOf(scenario.request(engine)));
+  await drive(life, outcomeOf(scenario.request(engine, world)));
   return { world, life, before };
 }
 
-async function setUp(engine: NodeEngine, scenario: Scenario): Promise<void> {
+async function setUp(engine: NodeEngine, world: World, scenario: Scenario): Promise<void> {
   await engine.start();
   await engine.perform(PEER, [reserving(400), creating("db", "logs", "old")]);
   await engine.perform(PEER, [destroying("old")]);
-  await scenario.before?.(engine);
+  await scenario.before?.(engine, world);
 }
 
 /** Every death that is left nothing wrong behind. @returns how many there were */

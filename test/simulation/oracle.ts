@@ -5,6 +5,7 @@ import type { Change, Container, Volume } from "../../src/domain/records.ts";
 import { TABLES } from "../../src/domain/records.ts";
 import type { StoreContents } from "../../src/ports/store.ts";
 import { disk } from "../domain/world.ts";
+import { keyOf } from "../fakes/memory-mounter.ts";
 import { DECLARED_MB, type World } from "./world.ts";
 
 /** Everything that is wrong, one sentence each. */
@@ -76,19 +77,27 @@ function wrongSizes(contents: StoreContents): string[] {
 async function wrongMounts(world: World, contents: StoreContents, containers: readonly Container[]): Promise<string[]> {
   const found: string[] = [];
   const expected = new Set<string>();
-  for (const { id, sandbox, bootId, attachments } of containers) {
+  for (const { id, sandbox, process, bootId, attachments } of containers) {
     if (bootId !== world.clock.bootId()) found.push(`Container ${id} is of another boot`);
     for (const attachment of attachments) {
-      const { uuid, containerPath, phase } = attachment;
-      if (phase === "lingering") continue;
+      const { uuid, containerPath, phase, mount, ...rest } = attachment;
+      if (phase === "lingering" || sandbox === undefined || mount?.backend === "lent") continue;
       if (phase !== "attached") found.push(`Volume ${uuid} is still ${phase} to ${id}`);
-      const place = `${sandbox}/${containerPath}`;
+      const target = { sandbox, containerPath, ...(process === undefined ? {} : { process }) };
+      const place = keyOf(target);
       if (expected.has(place)) found.push(`Two attachments claim ${place}`);
       expected.add(place);
       const volume = contents.records.volumes.get(uuid);
       if (volume === undefined) continue;
       const { directory } = volume;
-      const { state } = await world.mounter.inspect({ ...attachment, directory, sandbox, diskRoot: world.disk.root });
+      const { state } = await world.mounter.inspect({
+        ...rest,
+        ...(mount === undefined ? {} : { mount }),
+        ...target,
+        uuid,
+        directory,
+        diskRoot: world.disk.root,
+      });
       if (state !== "exact") found.push(`Volume ${uuid} is ${phase} at ${place}, where its mount is ${state}`);
     }
   }

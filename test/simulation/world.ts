@@ -1,10 +1,10 @@
 /** What outlives the daemon: disk, checkpoint, kernel, processes; and what is known to be true of it. */
 import { PERMISSIVE } from "../../src/domain/acl.ts";
+import type { ContainerProcess } from "../../src/domain/records.ts";
 import { sourceKey } from "../../src/domain/resource.ts";
-import type { ContainerPath, Incarnation } from "../../src/domain/units.ts";
+import type { Incarnation } from "../../src/domain/units.ts";
 import { NodeEngine } from "../../src/engine/node-engine.ts";
 import type { Log } from "../../src/ports/log.ts";
-import type { MountTarget } from "../../src/ports/mounter.ts";
 import { disk } from "../domain/world.ts";
 import { SILENT } from "../engine/rig.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
@@ -12,6 +12,7 @@ import { fakeRandom } from "../fakes/fake-random.ts";
 import { MemoryDisk } from "../fakes/memory-disk.ts";
 import { MemoryHolders } from "../fakes/memory-holders.ts";
 import { MemoryMounter } from "../fakes/memory-mounter.ts";
+import { MemoryProcesses } from "../fakes/memory-processes.ts";
 import { createMemoryStore } from "../fakes/memory-store.ts";
 import type { Chance } from "./chance.ts";
 import { drive, Life, mortalClock, mortalDisk, mortalHolders, mortalMounter, mortalStore } from "./life.ts";
@@ -25,10 +26,14 @@ export class World {
   readonly store = createMemoryStore();
   readonly mounter = new MemoryMounter();
   readonly holders = new MemoryHolders();
+  readonly processes = new MemoryProcesses();
   readonly clock = new FakeClock();
   readonly disk: MemoryDisk;
   /** Every incarnation that was ever seen in the checkpoint, with the files that containers wrote into it. */
   readonly files = new Map<Incarnation, number>();
+
+  readonly #inits = new Map<string, ContainerProcess>();
+  #lastPid = 1_000;
 
   /** Ids whose symlinks a power cut may have left in any state. */
   readonly doubtfulLinks = new Set<string>();
@@ -46,6 +51,7 @@ export class World {
       ]),
       mounter: mortalMounter(this.mounter, life),
       holders: mortalHolders(this.holders, life),
+      processes: this.processes,
       clock: mortalClock(this.clock, life),
       log: QUIET,
       metrics: SILENT,
@@ -57,7 +63,7 @@ export class World {
 
   /** Where a volume can be seen. */
   placesOf(uuid: Incarnation): readonly string[] {
-    return this.mounter.places().filter((place) => this.mounter.shown(targetOf(place)) === uuid);
+    return this.mounter.places().filter((place) => this.mounter.shownAt(place) === uuid);
   }
 
   /** The volumes of role `common`. */
@@ -80,11 +86,29 @@ export class World {
 
   /** A process enters one of the volumes that are mounted. */
   enter(chance: Chance): void {
-    const uuids = this.mounter.places().flatMap((place) => this.mounter.shown(targetOf(place)) ?? []);
+    const uuids = this.mounter.places().flatMap((place) => this.mounter.shownAt(place) ?? []);
     const uuid = uuids.length === 0 ? undefined : chance.pick(uuids);
     if (uuid === undefined || uuid === "foreign") return;
     this.mounter.sitIn(uuid);
     this.holders.sitIn(uuid);
+  }
+
+  /** The first process of a container, started if there is none. */
+  initOf(container: string): ContainerProcess {
+    const known = this.#inits.get(container);
+    if (known !== undefined && !this.processes.hasEnded(known)) return known;
+    this.#lastPid += 1;
+    const process = this.processes.start(this.#lastPid);
+    this.#inits.set(container, process);
+    return process;
+  }
+
+  /** It ends, with its mount namespace and whoever sat in it. */
+  end(container: string): void {
+    const process = this.initOf(container);
+    this.mounter.endNamespace(process);
+    for (const { uuid } of [...this.holders.holding]) if (this.placesOf(uuid).length === 0) this.leave(uuid);
+    this.processes.end(process.pid);
   }
 
   /** Every process leaves one volume, or all of them. */
@@ -98,6 +122,7 @@ export class World {
   /** The daemon dies, perhaps with everything else. */
   async die(life: Life, death: Death, chance?: Chance): Promise<void> {
     life.dead = true;
+    this.processes.forgetWatches();
     if (death === "kill") {
       this.disk.crash();
       return;
@@ -108,6 +133,7 @@ export class World {
     this.disk.powerCut();
     this.clock.reboot();
     this.mounter.reboot();
+    this.processes.reboot();
     this.leave();
   }
 
@@ -119,9 +145,4 @@ export class World {
     await drive(life, engine.stop());
     this.disk.crash();
   }
-}
-
-function targetOf(place: string): MountTarget {
-  const cut = place.lastIndexOf("/");
-  return { sandbox: place.slice(0, cut), containerPath: place.slice(cut + 1) as ContainerPath };
 }

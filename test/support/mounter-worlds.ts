@@ -1,5 +1,5 @@
 /** The worlds in which the mounter contract is run. */
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Incarnation } from "../../src/domain/units.ts";
 import { MS, mount, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
@@ -8,6 +8,7 @@ import type { ContractVolume, MounterWorld } from "../contract/mounter.ts";
 import { fakeRandom } from "../fakes/fake-random.ts";
 import { MemoryMounter } from "../fakes/memory-mounter.ts";
 import { MountPlace, pathOf } from "./mount-place.ts";
+import { isThere, makeRootfs, type PivotedContainer, startPivoted } from "./pivoted-container.ts";
 
 export async function memoryWorld(backend: Mounter["backend"]): Promise<MounterWorld> {
   const mounter = new MemoryMounter({ backend });
@@ -49,7 +50,7 @@ export async function symlinkWorld(makeMounter: () => Promise<Mounter>): Promise
   return {
     ...(await realWorld(makeMounter)),
     occupy: (target) => {
-      if (exists(target)) renameSync(pathOf(target), `${pathOf(target)}.aside`);
+      if (isThere(pathOf(target))) renameSync(pathOf(target), `${pathOf(target)}.aside`);
       renameSync(foreignDirectory(target), pathOf(target));
     },
     makeRoom: (target) => {
@@ -57,6 +58,51 @@ export async function symlinkWorld(makeMounter: () => Promise<Mounter>): Promise
       renameSync(`${pathOf(target)}.aside`, pathOf(target));
     },
     lose: (target) => unlinkSync(pathOf(target)),
+  };
+}
+
+/** Sandboxes in a container, whose mounts nobody else sees. Needs root. */
+export async function containerWorld(makeMounter: () => Promise<Mounter>): Promise<MounterWorld> {
+  const place = new MountPlace();
+  const rootfs = makeRootfs(join(place.root, "rootfs"));
+  const container = await startPivoted(rootfs);
+  const mounter = await makeMounter();
+  let sandboxes = 0;
+  return {
+    mounter: inContainer(mounter, container),
+    volume: () => place.volume(),
+    sandbox: () => {
+      sandboxes += 1;
+      mkdirSync(`${rootfs}/sandbox-${sandboxes}`);
+      return `/sandbox-${sandboxes}`;
+    },
+    loseSandbox: (sandbox) => rmSync(`${rootfs}${sandbox}`, { recursive: true }),
+    harm: (volume, how) => harm(volume, how),
+    occupy: (target) => {
+      container.run("mkdir", "-p", pathOf(target));
+      container.run("mount", "-o", "bind", "/foreign", pathOf(target));
+    },
+    makeRoom: (target) => container.run("umount", pathOf(target)),
+    lose: (target) => container.run("umount", pathOf(target)),
+    shown: (target) => shownAt(container.seen(pathOf(target))),
+    exists: (target) => isThere(`${rootfs}${pathOf(target)}`),
+    dispose: async () => {
+      await mounter.close();
+      await container.stop();
+      place.dispose();
+    },
+  };
+}
+
+/** A mounter whose sandboxes are all in one container. */
+function inContainer(mounter: Mounter, { process }: PivotedContainer): Mounter {
+  return {
+    backend: mounter.backend,
+    attach: (request) => mounter.attach({ ...request, process }),
+    detach: (mounted, options) => mounter.detach({ ...mounted, process }, options),
+    inspect: (mounted) => mounter.inspect({ ...mounted, process }),
+    clear: (target) => mounter.clear({ ...target, process }),
+    close: () => mounter.close(),
   };
 }
 
@@ -71,8 +117,8 @@ async function realWorld(
     sandbox: () => place.sandbox(),
     loseSandbox: (sandbox) => rmSync(sandbox, { recursive: true }),
     harm: (volume, how) => harm(volume, how),
-    shown: (target) => shown(target),
-    exists: (target) => exists(target),
+    shown: (target) => shownAt(pathOf(target)),
+    exists: (target) => isThere(pathOf(target)),
     dispose: async () => {
       await mounter.close();
       place.dispose();
@@ -94,11 +140,7 @@ function foreignDirectory({ sandbox }: MountTarget): string {
   return directory;
 }
 
-function shown(target: MountTarget): Incarnation | "foreign" | undefined {
-  const name = join(pathOf(target), "name");
+function shownAt(path: string): Incarnation | "foreign" | undefined {
+  const name = join(path, "name");
   return existsSync(name) ? (readFileSync(name, "utf8") as Incarnation) : undefined;
-}
-
-function exists(target: MountTarget): boolean {
-  return lstatSync(pathOf(target), { throwIfNoEntry: false }) !== undefined;
 }

@@ -7,6 +7,7 @@ import type {
   GcBody,
   GcJson,
   HealthJson,
+  HookIdleJson,
   OperationsBody,
   OperationsJson,
   ResourcesJson,
@@ -32,6 +33,8 @@ export interface Agent {
   containers(): Promise<ContainersJson>;
   attach(container: string, body: ContainerBody): Promise<ContainerJson>;
   detach(container: string, options: { readonly force: boolean }): Promise<DetachedJson>;
+  /** Attaches what a container that is being created asks for, by its OCI state. */
+  hook(state: object): Promise<ContainerJson | HookIdleJson>;
 }
 
 /** The daemon behind a socket; nothing is opened before the first request. */
@@ -51,6 +54,7 @@ export function openAgent(socketPath: string): Agent {
     containers: () => ask("GET", "/v1/containers"),
     attach: (container, body) => ask("PUT", containerPath(container), body),
     detach: (container, { force }) => ask("DELETE", containerPath(container) + (force ? "?force=true" : "")),
+    hook: (state) => ask("POST", "/v1/hooks/createRuntime", state),
   };
 }
 

@@ -1,18 +1,17 @@
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import { HoldfastError } from "../../domain/error.ts";
 import { parseContainerId } from "../../domain/names.ts";
 import type { ContainerId } from "../../domain/units.ts";
 import type { AttachmentJson, ContainerBody, ContainerJson } from "../../faces/agent-socket/wire.ts";
 import { openAgent } from "./agent.ts";
 import { type AttachmentArgument, parseAttachment } from "./attachment-argument.ts";
 import { addExamples, type CommandContext, type Configure } from "./command.ts";
-import { attachmentPath, findContainer, keptVolumes } from "./container.ts";
+import { attachmentPath, type ContainerPlace, findContainer, keptVolumes, placeOf } from "./container.ts";
 import { addJsonOptions, asUsage, collected, type JsonOptions, volumeText } from "./options.ts";
 import { printable, printableJson } from "./text.ts";
 
 interface AttachOptions extends JsonOptions {
-  readonly container: ContainerId;
+  readonly container?: ContainerId;
   readonly sandbox?: string;
   readonly uid?: number;
   readonly gid?: number;
@@ -22,8 +21,9 @@ interface AttachOptions extends JsonOptions {
 export const configureAttach: Configure = (command, context) => {
   command
     .description(
-      "Makes volumes appear in a container's sandbox, beside those that it has already. A volume that it has already " +
-        "moves to the path and mode given now.",
+      "Makes volumes appear in a container's sandbox, or with --pid in a container that runs, beside those that it has " +
+        "already. A volume that it has already moves to the path and mode given now. The end of the process that --pid " +
+        "names takes them out again.",
     )
     .argument(
       "<ROLE/ID[:PATH[:ro]]...>",
@@ -31,11 +31,15 @@ export const configureAttach: Configure = (command, context) => {
         "a colon that is part of a name is written \\:",
       collected(asUsage(parseAttachment)),
     )
-    .requiredOption("--container <ID>", "the container's id", asUsage(parseContainerId))
-    .option("--sandbox <DIR>", "the container's directory (default: where the container has volumes already)")
+    .option("--container <ID>", "the container's id (default with --pid 12: pid-12)", asUsage(parseContainerId))
+    .option(
+      "--sandbox <DIR>",
+      "the container's directory (default: where the container has volumes already); with --pid a directory inside " +
+        "the container (default: /)",
+    )
+    .option("--pid <PID>", "the first process of a container that runs", parsePid)
     .option("--uid <UID>", "who shall own the top of a volume that is empty (default: the sandbox's owner)", parseId)
     .option("--gid <GID>", "the group, together with --uid", parseId)
-    .option("--pid <PID>", "a process of a running container; this version refuses it", parseId)
     .action((volumes: readonly AttachmentArgument[], options: AttachOptions) =>
       attach(command, volumes, options, context),
     );
@@ -44,11 +48,22 @@ export const configureAttach: Configure = (command, context) => {
     command,
     "holdfast attach ads/db --container web-1 --sandbox /srv/web-1",
     "holdfast attach ads/db:data ads/config:etc:ro --container web-1 --sandbox /srv/web-1 --uid 1000 --gid 1000",
+    "holdfast attach ads/db --pid 4242",
+    "holdfast attach ads/db:data --pid 4242 --sandbox /var/lib --container web-1",
   );
 };
 
 /** The largest id means "nobody in particular" to the kernel. */
 const ID_MAX = 2 ** 32 - 2;
+
+/** The kernel's own limit. */
+const PID_MAX = 2 ** 22;
+
+function parsePid(text: string): number {
+  const pid = Number(text);
+  if (/^\d+$/.test(text) && pid > 0 && pid <= PID_MAX) return pid;
+  throw new InvalidArgumentError(`Expected a number from 1 to ${PID_MAX}`);
+}
 
 function parseId(text: string): number {
   const id = Number(text);
@@ -65,31 +80,31 @@ async function attach(
   if ((options.uid === undefined) !== (options.gid === undefined)) {
     command.error("error: expected both --uid and --gid");
   }
-  if (options.pid !== undefined) throw runningContainer(options.pid);
+  const id = options.container ?? (options.pid === undefined ? undefined : `pid-${options.pid}`);
+  if (id === undefined) return command.error("error: expected --container or --pid");
   const agent = openAgent(options.socket);
-  const present = await findContainer(agent, options.container);
-  const sandbox = options.sandbox === undefined ? present?.sandbox : resolve(options.sandbox);
-  if (sandbox === undefined) return command.error(`error: expected --sandbox, ${options.container} has no volumes yet`);
-  const attached = await agent.attach(options.container, containerBody(sandbox, volumes, present, options));
+  const present = await findContainer(agent, id);
+  const place = wantedPlace(options) ?? (present === undefined ? undefined : placeOf(present));
+  if (place === undefined) return command.error(`error: expected --sandbox, ${id} has no volumes yet`);
+  const attached = await agent.attach(id, containerBody(place, volumes, present, options));
   context.print(options.json ? printableJson(attached) : describeAttached(attached, volumes));
 }
 
-function runningContainer(pid: number): HoldfastError {
-  return new HoldfastError(
-    "unsupported",
-    `Cannot attach to the running container of process ${pid}: this version only attaches to a sandbox directory, ` +
-      "use --sandbox",
-  );
+/** Where the options say that the container is, if they say it. */
+function wantedPlace({ sandbox, pid }: AttachOptions): ContainerPlace | undefined {
+  // A relative path inside another root means below that root.
+  if (pid !== undefined) return { sandbox: resolve("/", sandbox ?? "/"), pid };
+  return sandbox === undefined ? undefined : { sandbox: resolve(sandbox) };
 }
 
 function containerBody(
-  sandbox: string,
+  place: ContainerPlace,
   volumes: readonly AttachmentArgument[],
   present: ContainerJson | undefined,
   { uid, gid }: AttachOptions,
 ): ContainerBody {
   return {
-    sandbox,
+    ...place,
     volumes: [...keptVolumes(present, volumes), ...volumes],
     ...(uid === undefined || gid === undefined ? {} : { uid, gid }),
   };
@@ -101,11 +116,13 @@ function describeAttached(container: ContainerJson, asked: readonly AttachmentAr
   return attached.flatMap((attachment) => describeAttachment(container, attachment)).join("\n");
 }
 
-function describeAttachment({ id, sandbox }: ContainerJson, attachment: AttachmentJson): readonly string[] {
+function describeAttachment(container: ContainerJson, attachment: AttachmentJson): readonly string[] {
+  const { id, pid } = container;
+  const where = `${attachmentPath(container, attachment)}${pid === undefined ? "" : ` inside process ${pid}`}`;
   const mode = attachment.mode === "RO" ? ", read-only" : "";
   return [
-    `Attached ${volumeText(attachment)} to ${id} at ${attachmentPath(sandbox, attachment)}${mode}`,
-    ...(attachment.propagation === "private" ? [PRIVATE] : []),
+    `Attached ${volumeText(attachment)} to ${id} at ${where}${mode}`,
+    ...(attachment.propagation === "private" && pid === undefined ? [PRIVATE] : []),
     ...(attachment.problem === undefined ? [] : [`  ${attachment.problem}`]),
   ].map(printable);
 }

@@ -8,6 +8,8 @@ export interface CommandContext {
   readonly print: (text: string) => void;
   /** Writes one line to stderr; a newline is added. */
   readonly complain: (line: string) => void;
+  /** All of the standard input. */
+  readonly readInput: () => Promise<string>;
 }
 
 /** Adds arguments, options, help and action to a command that is about to run. */

@@ -1,4 +1,5 @@
 /** The daemon makes exactly the listed volumes present; adding one or taking one away starts from what is there. */
+import { HoldfastError } from "../../domain/error.ts";
 import type { AttachmentJson, ContainerBody, ContainerJson } from "../../faces/agent-socket/wire.ts";
 import type { Agent } from "./agent.ts";
 import { type VolumeName, volumeText } from "./options.ts";
@@ -24,7 +25,18 @@ export function isHeld({ state }: AttachmentJson): boolean {
   return state === "attached" || state === "attaching";
 }
 
-/** Where a volume appears. */
-export function attachmentPath(sandbox: string, { containerPath }: AttachmentJson): string {
+/** Where a volume appears; below the root of the container's process when it has one. */
+export function attachmentPath({ sandbox = "" }: ContainerJson, { containerPath }: AttachmentJson): string {
   return `${sandbox.replace(/\/$/, "")}/${containerPath}`;
 }
+
+/**
+ * What says where a container is, as the daemon wants it repeated.
+ * @throws `unsupported` its engine mounts by itself
+ */
+export function placeOf({ id, sandbox, pid, runtime = "its engine" }: ContainerJson): ContainerPlace {
+  if (sandbox !== undefined) return { sandbox, ...(pid === undefined ? {} : { pid }) };
+  throw new HoldfastError("unsupported", `Cannot change what ${id} has: ${runtime} mounts its volumes by itself`);
+}
+
+export type ContainerPlace = Pick<ContainerBody, "sandbox" | "pid">;

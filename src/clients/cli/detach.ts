@@ -3,7 +3,7 @@ import { parseContainerId } from "../../domain/names.ts";
 import type { ContainerId } from "../../domain/units.ts";
 import { openAgent } from "./agent.ts";
 import { addExamples, type CommandContext, type Configure } from "./command.ts";
-import { findContainer, isHeld, keptVolumes } from "./container.ts";
+import { findContainer, isHeld, keptVolumes, placeOf } from "./container.ts";
 import {
   addSocketOption,
   asUsage,
@@ -70,6 +70,6 @@ async function detachSome(
   }
   const kept = keptVolumes(present, volumes);
   if (kept.length === 0) await agent.detach(id, { force: false });
-  else await agent.attach(id, { sandbox: present.sandbox, volumes: kept });
+  else await agent.attach(id, { ...placeOf(present), volumes: kept });
   context.print(printable(`Detached ${names.join(", ")} from container ${id}`));
 }

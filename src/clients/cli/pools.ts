@@ -3,7 +3,8 @@
  * the likeliest pool goes to the daemon, which decides and explains.
  */
 import { HoldfastError } from "../../domain/error.ts";
-import { type DiskResource, type DiskSource, type Label, poolKey, ROOT_DISK, roleOf } from "../../domain/resource.ts";
+import { type DiskResource, type DiskSource, type Label, ROOT_DISK, roleOf } from "../../domain/resource.ts";
+import { hasRoom, poolsWithRoom } from "../../domain/room.ts";
 import { printSize } from "../../domain/size.ts";
 import type { MilliMb, Principal, Role } from "../../domain/units.ts";
 
@@ -20,7 +21,7 @@ export interface PoolChoice {
 /** Free reserved disk for a new volume: the work root's first, then the tightest fit. */
 export function poolForVolume(resources: readonly DiskResource[], choice: PoolChoice): DiskResource {
   const pools = freePools(resources, choice);
-  return pools.filter((pool) => hasRoom(pool, choice.size)).sort(byPreference)[0] ?? fallback(resources, pools, choice);
+  return poolsWithRoom(pools, choice.size)[0] ?? fallback(resources, pools, choice);
 }
 
 /** Dynamically reserved disk to give back: which one must be clear. */
@@ -67,21 +68,6 @@ function matchesReservation({ reservations }: DiskResource, { principal, labels 
       current?.labels?.some((label) => label.key === wanted.key && label.value === wanted.value),
     )
   );
-}
-
-/** A MOUNT disk is taken as a whole or not at all. */
-function hasRoom({ source, size }: DiskResource, wanted: MilliMb): boolean {
-  return source.type === "MOUNT" ? size === wanted : size >= wanted;
-}
-
-function byPreference(left: DiskResource, right: DiskResource): number {
-  const leftIsRoot = left.source.type === "ROOT" ? 0 : 1;
-  const rightIsRoot = right.source.type === "ROOT" ? 0 : 1;
-  return leftIsRoot - rightIsRoot || left.size - right.size || (poolOf(left) < poolOf(right) ? -1 : 1);
-}
-
-function poolOf({ source, reservations }: DiskResource): string {
-  return poolKey(source, reservations);
 }
 
 /** What the daemon will refuse with the figures: the largest pool there is, else exactly what was asked for. */

@@ -81,6 +81,11 @@ export const CLIENT_COMMANDS: CommandTable = {
     summary: "list who has which volume, and where",
     load: async () => (await import("./containers.ts")).configureContainers,
   },
+  hook: {
+    group: CONTAINERS,
+    summary: "be the hook of a containerizer, or install it",
+    load: async () => (await import("./hook.ts")).configureHook,
+  },
   status: {
     group: NODE,
     summary: "show the state of the node and what needs attention",

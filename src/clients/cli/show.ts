@@ -1,6 +1,7 @@
 import type { VolumeJson } from "../../faces/agent-socket/wire.ts";
 import { openAgent } from "./agent.ts";
 import { addExamples, type CommandContext, type Configure } from "./command.ts";
+import { describeHolder } from "./holder.ts";
 import { addJsonOptions, asUsage, type JsonOptions, parseVolumeName, type VolumeName, volumeText } from "./options.ts";
 import { renderFacts } from "./table.ts";
 import { printableJson } from "./text.ts";
@@ -29,6 +30,7 @@ function describeVolume(volume: VolumeJson): string {
     ["Container path", volume.containerPath],
     ["Shared", volume.shared ? "yes" : "no"],
     ["Containers", volume.containers.join(", ") || "none"],
+    ...heldBy(volume),
     ["Disk", describeDisk(volume)],
     ["Principal", volume.principal],
     ["Created", `${volume.createdAt} by ${volume.createdBy}`],
@@ -36,6 +38,11 @@ function describeVolume(volume: VolumeJson): string {
     ["Collected", volume.dueAt === undefined ? undefined : `at ${volume.dueAt}, earlier when the disk gets fuller`],
     ["UUID", volume.uuid],
   ]);
+}
+
+/** One line for each, behind one label. */
+function heldBy({ holders = [] }: VolumeJson): readonly (readonly [string, string])[] {
+  return holders.map((holder, index) => [index === 0 ? "Held by" : "", describeHolder(holder)] as const);
 }
 
 function describeDisk({ source }: VolumeJson): string {

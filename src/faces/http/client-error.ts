@@ -2,7 +2,7 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { HoldfastError } from "../../domain/error.ts";
-import { errorBody } from "./errors.ts";
+import type { RefusalForm } from "./errors.ts";
 
 const REASONS: Readonly<Record<string, { readonly status: string; readonly reason: string }>> = {
   HPE_HEADER_OVERFLOW: { status: "431 Request Header Fields Too Large", reason: "its headers are too large" },
@@ -10,14 +10,14 @@ const REASONS: Readonly<Record<string, { readonly status: string; readonly reaso
 };
 const BROKEN = { status: "400 Bad Request", reason: "it is not HTTP/1.1" };
 
-export function refuseBrokenHttp(error: NodeJS.ErrnoException, socket: Socket): void {
+export function refuseBrokenHttp(error: NodeJS.ErrnoException, socket: Socket, form: RefusalForm): void {
   if (error.code === "ECONNRESET" || !socket.writable || owesAnswer(socket)) {
     socket.destroy();
     return;
   }
   const { status, reason } = REASONS[error.code ?? ""] ?? BROKEN;
-  const body = JSON.stringify(errorBody(new HoldfastError("invalid", `Cannot read the request: ${reason}`)));
-  const headers = `Connection: close\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}`;
+  const body = JSON.stringify(form.body(new HoldfastError("invalid", `Cannot read the request: ${reason}`)));
+  const headers = `Connection: close\r\nContent-Type: ${form.mediaType}\r\nContent-Length: ${body.length}`;
   socket.end(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`, () => socket.destroy());
 }
 

@@ -14,6 +14,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   forbidden: 403,
   no_such_container: 404,
   no_such_operation: 404,
+  no_such_process: 404,
   not_found: 404,
   method_not_allowed: 405,
   insufficient: 409,
@@ -31,18 +32,56 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   disk_full: 507,
 };
 
+/** How a door's refusals read. */
+export interface RefusalForm {
+  readonly mediaType: string;
+  status(error: HoldfastError, request: FastifyRequest): number;
+  body(error: HoldfastError): object;
+}
+
+/** What a client accepts that wants a refusal as a line of text. */
+const TEXT = "text/plain";
+const CONTROLS = /\p{Cc}+/gu;
+
 export function errorBody(error: HoldfastError): ErrorBody {
   return { error: { code: error.code, message: error.message, ...error.details } };
 }
 
+/** What our own protocols answer. */
+export const PLAIN_FORM: RefusalForm = Object.freeze({
+  mediaType: "application/json; charset=utf-8",
+  status: statusOf,
+  body: errorBody,
+});
+
 /** Answers with a refusal; a failure of our own goes to the log and reveals nothing. */
-export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
+export function sendError(
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { log, form }: { readonly log: Log; readonly form: RefusalForm },
+): FastifyReply {
+  const error = publicRefusal(thrown, request, log);
+  reply.code(form.status(error, request));
+  if (form === PLAIN_FORM && request.headers.accept === TEXT) return reply.type(TEXT).send(lineOf(error));
+  return sendAs(form.mediaType, form.body(error), reply);
+}
+
+/** Answers with JSON under a media type of its own, which fastify would amend for anything but bytes. */
+export function sendAs(mediaType: string, body: object, reply: FastifyReply): FastifyReply {
+  return reply.type(mediaType).send(Buffer.from(JSON.stringify(body)));
+}
+
+/** The reason alone, for a script that shows it to a person. */
+function lineOf({ message }: HoldfastError): string {
+  return `${message.replace(CONTROLS, " ")}\n`;
+}
+
+function publicRefusal(thrown: unknown, request: FastifyRequest, log: Log): HoldfastError {
   const error = asRefusal(thrown);
-  if (error === undefined || error.code === "internal") {
-    log.error({ err: thrown, method: request.method, path: pathOf(request) }, "Cannot answer a request");
-    return reply.code(500).send(errorBody(new HoldfastError("internal", "Cannot answer: see the log")));
-  }
-  return reply.code(statusOf(error, request)).send(errorBody(error));
+  if (error !== undefined && error.code !== "internal") return error;
+  log.error({ err: thrown, method: request.method, path: pathOf(request) }, "Cannot answer a request");
+  return new HoldfastError("internal", "Cannot answer: see the log");
 }
 
 /** The address without its query. */

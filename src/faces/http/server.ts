@@ -6,6 +6,7 @@
  * except a failure of our own.
  */
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { HoldfastError } from "../../domain/error.ts";
 import type { Actor } from "../../domain/operation.ts";
@@ -13,7 +14,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { Log } from "../../ports/log.ts";
 import { BODY_BYTES_MAX, collectBody } from "./body.ts";
 import { refuseBrokenHttp } from "./client-error.ts";
-import { pathOf, sendError } from "./errors.ts";
+import { PLAIN_FORM, pathOf, type RefusalForm, sendError } from "./errors.ts";
 import type { HealthJson } from "./wire.ts";
 
 declare module "fastify" {
@@ -36,6 +37,8 @@ export interface Door {
   readonly admit: (request: FastifyRequest, reply: FastifyReply) => Actor | Promise<Actor>;
   /** PEM. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+  /** How refusals read, where the protocol is another's. */
+  readonly form?: RefusalForm;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -50,6 +53,7 @@ const PARAMETER_CHARACTERS_MAX = 1024;
 
 /** A fastify app with our limits, `/healthz` and `/readyz`. It does not listen yet. */
 export function createApp(door: Door): FastifyInstance {
+  const answer = { log: door.log, form: door.form ?? PLAIN_FORM };
   const limits = {
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -64,8 +68,8 @@ export function createApp(door: Door): FastifyInstance {
     return503OnClosing: false,
     routerOptions: { maxParamLength: PARAMETER_CHARACTERS_MAX },
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
-      void sendError(error, request, reply, door.log),
-    clientErrorHandler: refuseBrokenHttp,
+      void sendError(error, request, reply, answer),
+    clientErrorHandler: (error: NodeJS.ErrnoException, socket: Socket) => refuseBrokenHttp(error, socket, answer.form),
   };
   // The server's kind makes no difference to routes, only to fastify's types.
   const app =
@@ -76,7 +80,7 @@ export function createApp(door: Door): FastifyInstance {
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", collectBody);
-  app.setErrorHandler((error, request, reply) => sendError(error, request, reply, door.log));
+  app.setErrorHandler((error, request, reply) => sendError(error, request, reply, answer));
   addAdmission(app, door);
   addNotFound(app);
   addHealth(app, door.engine);

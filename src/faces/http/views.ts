@@ -8,6 +8,7 @@ import type {
   CollectOutcome,
   CollectView,
   ContainerView,
+  HolderView,
   NodeResources,
   NodeStatus,
   VolumeView,
@@ -17,13 +18,14 @@ import type {
   ContainerJson,
   GcJson,
   GcVolumeJson,
+  HolderJson,
   OperationsJson,
   ResourcesJson,
   StatusJson,
   VolumeJson,
 } from "./wire.ts";
 
-export function volumeJson({ volume, state, path, containers, dueAt, problem }: VolumeView): VolumeJson {
+export function volumeJson({ volume, state, path, containers, dueAt, problem, holders }: VolumeView): VolumeJson {
   const { principal, retired, source } = volume;
   return {
     uuid: volume.uuid,
@@ -42,17 +44,22 @@ export function volumeJson({ volume, state, path, containers, dueAt, problem }: 
     ...(dueAt === undefined ? {} : { dueAt: iso(dueAt) }),
     ...(source.type === "ROOT" ? {} : { source }),
     ...(problem === undefined ? {} : { problem }),
+    ...(holders === undefined ? {} : { holders: holders.map(holderJson) }),
     resource: printResource(resourceOf(volume), "post"),
   };
 }
 
-export function containerJson({ container, attachments }: ContainerView): ContainerJson {
+export function containerJson({ container, attachments, holders }: ContainerView): ContainerJson {
+  const { id, sandbox, process, runtime } = container;
   return {
-    id: container.id,
-    sandbox: container.sandbox,
+    id,
+    ...(sandbox === undefined ? {} : { sandbox }),
+    ...(process === undefined ? {} : { pid: process.pid }),
+    ...(runtime === undefined ? {} : { runtime }),
     since: iso(container.since),
     by: container.by,
     volumes: attachments.map(attachmentJson),
+    ...(holders === undefined ? {} : { holders: holders.map(holderJson) }),
   };
 }
 
@@ -96,6 +103,17 @@ function attachmentJson({ attachment, role, id, problem }: ContainerView["attach
     state: attachment.phase,
     ...(mount?.backend === "bind" ? { propagation: mount.propagation } : {}),
     ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+function holderJson({ pid, command, cgroup, mountPoint, engine, container }: HolderView): HolderJson {
+  return {
+    pid,
+    command,
+    cgroup,
+    mountPoint,
+    ...(engine === undefined ? {} : { engine }),
+    ...(container === undefined ? {} : { container }),
   };
 }
 

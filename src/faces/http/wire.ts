@@ -86,6 +86,8 @@ export interface VolumeJson {
   readonly source?: DiskSource;
   /** What is wrong, and what to do. */
   readonly problem?: string;
+  /** Who is seen with its content outside our own mount namespace; only in the answer for one volume. */
+  readonly holders?: readonly HolderJson[];
   /** The volume in Mesos's post-refinement form: what DESTROY, GROW_VOLUME and SHRINK_VOLUME must name. */
   readonly resource: object;
 }
@@ -186,10 +188,30 @@ export interface OperationsListJson {
 /** An item of `GET /v1/containers`. */
 export interface ContainerJson {
   readonly id: string;
-  readonly sandbox: string;
+  /** Absent when the container's engine was given the volumes' paths and mounts them itself. */
+  readonly sandbox?: string;
+  /** The container's first process: the sandbox is a path below its root, and the volumes are in its namespace. */
+  readonly pid?: number;
+  /** Who runs it: `runc`, `docker`. */
+  readonly runtime?: string;
   readonly since: string;
   readonly by: string;
   readonly volumes: readonly AttachmentJson[];
+  /** Of a container without a sandbox: who is seen with its volumes. */
+  readonly holders?: readonly HolderJson[];
+}
+
+/** Somebody who has a volume, as the kernel sees it. */
+export interface HolderJson {
+  /** 0 when no process shows it, only a mount namespace. */
+  readonly pid: number;
+  readonly command: string;
+  readonly cgroup: string;
+  /** Where it is mounted, as they see it. */
+  readonly mountPoint: string;
+  /** Container engine and container, as far as the control group tells. */
+  readonly engine?: string;
+  readonly container?: string;
 }
 
 export interface AttachmentJson {

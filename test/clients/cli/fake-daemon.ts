@@ -73,7 +73,12 @@ export interface Outcome {
 }
 
 /** Runs a client command in this process. */
-export async function run(socket: string, ...args: readonly string[]): Promise<Outcome> {
+export function run(socket: string, ...args: readonly string[]): Promise<Outcome> {
+  return runWith("", socket, ...args);
+}
+
+/** Like `run`, with something on the standard input. */
+export async function runWith(input: string, socket: string, ...args: readonly string[]): Promise<Outcome> {
   const stdout: string[] = [];
   const stderr: string[] = [];
   const status = await runCommandLine({
@@ -84,6 +89,7 @@ export async function run(socket: string, ...args: readonly string[]): Promise<O
       defaultSocket: socket,
       print: (text) => void stdout.push(text),
       complain: (line) => void stderr.push(line),
+      readInput: async () => input,
     },
   });
   return { status, stdout: stdout.join("\n"), stderr: stderr.join("\n") };

@@ -108,7 +108,10 @@ test.each(["daemon", "dev", "rebuild", "doctor", "hash-secret"])(
   },
 );
 
-test.each(Object.keys(CLIENT_COMMANDS))("help explains %s with examples that it understands", async (name) => {
+/** All but `hook`, whose examples change the machine. */
+const SPEAKING = Object.keys(CLIENT_COMMANDS).filter((name) => name !== "hook");
+
+test.each(SPEAKING)("help explains %s with examples that it understands", async (name) => {
   const help = await run(daemon.socket, "help", name);
   expect(help).toMatchObject({ status: 0, stderr: "" });
   expect(help.stdout).toMatch(new RegExp(`^Usage: holdfast ${name} `));

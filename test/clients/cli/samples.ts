@@ -1,4 +1,10 @@
-import type { ContainerJson, OperationsJson, StatusJson, VolumeJson } from "../../../src/faces/agent-socket/wire.ts";
+import type {
+  ContainerJson,
+  HolderJson,
+  OperationsJson,
+  StatusJson,
+  VolumeJson,
+} from "../../../src/faces/agent-socket/wire.ts";
 
 export const RESERVATION = { type: "DYNAMIC", role: "ads" };
 
@@ -38,6 +44,24 @@ export const CONTAINER: ContainerJson = {
     { role: "ads", id: "db", uuid: VOLUME.uuid, containerPath: "data", mode: "RW", state: "attached" },
     { role: "ads", id: "old", uuid: "gone", containerPath: "old", mode: "RW", state: "lingering" },
   ],
+};
+
+/** A container whose engine mounts by itself. */
+export const LENT: ContainerJson = {
+  id: "docker-web",
+  runtime: "docker",
+  since: CONTAINER.since,
+  by: CONTAINER.by,
+  volumes: CONTAINER.volumes.slice(0, 1),
+};
+
+export const HOLDER: HolderJson = {
+  pid: 7,
+  command: "redis-server",
+  cgroup: "/docker/x",
+  mountPoint: "/data",
+  engine: "docker",
+  container: "0123456789abcdef".repeat(4),
 };
 
 export const DONE: OperationsJson = {

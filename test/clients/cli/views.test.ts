@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { answered, type FakeDaemon, refused, run, startFakeDaemon } from "./fake-daemon.ts";
-import { STATUS, VOLUME } from "./samples.ts";
+import { HOLDER, STATUS, VOLUME } from "./samples.ts";
 
 let daemon: FakeDaemon;
 beforeEach(async () => {
@@ -24,6 +24,18 @@ test("show tells what is known and leaves out the rest", async () => {
   const { stdout } = await holdfast("show", "ads/db");
   expect(stdout).toContain("State           detached\nProblem         Its directory is gone\nSize            512 MB");
   expect(stdout).not.toContain("Destroyed");
+});
+
+test("show tells who has the volume", async () => {
+  const shell = { pid: 8, command: "sh", cgroup: "/user.slice", mountPoint: "/mnt" };
+  const seen = { ...VOLUME, state: "attached", containers: ["web-1", "web-2"], holders: [HOLDER, shell] };
+  daemon.replies["GET /v1/volumes/ads/db"] = answered(seen);
+  const { stdout } = await holdfast("show", "ads/db");
+  expect(stdout.split("\n").slice(6, 9)).toEqual([
+    "Containers      web-1, web-2",
+    "Held by         process 7 (redis-server) of docker container 0123456789ab at /data",
+    "                process 8 (sh) in /user.slice at /mnt",
+  ]);
 });
 
 test("list refuses a state that there is not", async () => {

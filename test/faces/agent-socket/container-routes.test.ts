@@ -52,6 +52,13 @@ describe("PUT /v1/containers/CONTAINER", () => {
     ["a uid that means none", { sandbox: "/s", volumes: [], uid: 4294967295, gid: 0 }, "uid is wrong"],
     ["a gid that is no integer", { sandbox: "/s", volumes: [], uid: 0, gid: 0.5 }, "gid is wrong"],
     ["a pid of 0", { sandbox: "/s", volumes: [], pid: 0 }, "pid is wrong"],
+    ["a pid that the kernel never gives", { sandbox: "/s", volumes: [], pid: 2 ** 22 + 1 }, "pid is wrong"],
+    ["how a runtime is called", { sandbox: "/s", volumes: [], runtime: "runc" }, 'unknown field "runtime"'],
+    [
+      "a path with several components",
+      { sandbox: "/s", volumes: [{ ...DB, containerPath: "a/b" }] },
+      "one path component",
+    ],
   ])("refuses %s", async (_what, body, reason) => {
     const answer = await put(body);
     expect([answer.status, codeIn(answer)]).toEqual([400, "invalid"]);
@@ -64,10 +71,15 @@ describe("PUT /v1/containers/CONTAINER", () => {
     expect(door.engine.calls).toEqual([]);
   });
 
-  it("refuses a running process for now", async () => {
-    const answer = await put({ sandbox: "/s", volumes: [DB], pid: 42 });
-    expect([answer.status, codeIn(answer)]).toEqual([409, "unsupported"]);
-    expect(messageIn(answer)).toBe("Cannot attach to a running process yet");
+  it("hands a running process over, with a path inside its root", async () => {
+    expect((await put({ sandbox: "/", volumes: [DB], pid: 42 })).status).toBe(200);
+    expect(door.engine.calls).toMatchObject([{ args: [ADA, { sandbox: "/", process: { pid: 42 } }] }]);
+  });
+
+  it("says that there is no such process", async () => {
+    door.engine.failure = new HoldfastError("no_such_process", "Cannot attach to process 42: it has ended");
+    const answer = await put({ sandbox: "/", volumes: [DB], pid: 42 });
+    expect([answer.status, codeIn(answer)]).toEqual([404, "no_such_process"]);
   });
 
   it("refuses a body that is declared as something else", async () => {

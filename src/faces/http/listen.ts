@@ -1,5 +1,5 @@
 /**
- * The socket's file. It is made under a private name, gets its mode, and is renamed to its place, so that nobody can
+ * The file of a Unix socket. It is made under a private name, gets its mode, and is renamed to its place, so that nobody can
  * open it before its mode is right, and a stale one of a killed daemon is replaced in one step.
  */
 import {
@@ -17,7 +17,7 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { HoldfastError } from "../../domain/error.ts";
-import { listenError } from "../http/listen-error.ts";
+import { listenError } from "./listen-error.ts";
 
 const DIRECTORY_MODE = 0o755;
 /** What fits into a socket's address, without its final NUL. */
