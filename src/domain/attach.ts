@@ -92,7 +92,11 @@ export interface WantedLoan {
 }
 
 /** Records that a container engine was given a volume, which it mounts by itself. Returns the volume. */
-export function decideLoan(tx: Transaction, wanted: WantedLoan, context: AttachContext): Volume {
+export function decideLoan(
+  tx: Transaction,
+  wanted: WantedLoan,
+  context: AttachContext & { readonly bootTimeMs: number },
+): Volume {
   const { borrower, runtime } = wanted;
   const before = tx.state.containers.get(borrower);
   if (before?.sandbox !== undefined) {
@@ -110,7 +114,7 @@ export function decideLoan(tx: Transaction, wanted: WantedLoan, context: AttachC
     containerPath: volume.containerPath,
     mode: "RW",
     phase: "attached",
-    mount: { backend: "lent", at: context.now, seen: false },
+    mount: { backend: "lent", atBootMs: context.bootTimeMs, seen: false },
     madeMountpoint: false,
   };
   tx.set("containers", borrower, {
@@ -125,11 +129,19 @@ export function decideLoan(tx: Transaction, wanted: WantedLoan, context: AttachC
   return volume;
 }
 
-/** Replaces a container's attachments; a container without any is forgotten. */
+/** Replaces a container's attachments; a container without any is forgotten. What lingers twice does so once. */
 export function setAttachments(tx: Transaction, id: ContainerId, attachments: readonly Attachment[]): void {
   const container = tx.state.containers.get(id);
   if (container === undefined) return;
-  tx.set("containers", id, attachments.length === 0 ? undefined : { ...container, attachments });
+  const distinct = attachments.filter(
+    (one, index) => !attachments.slice(0, index).some((other) => bothLinger(one, other)),
+  );
+  tx.set("containers", id, distinct.length === 0 ? undefined : { ...container, attachments: distinct });
+}
+
+function bothLinger(left: Attachment, right: Attachment): boolean {
+  const isSamePlace = left.uuid === right.uuid && left.containerPath === right.containerPath;
+  return isSamePlace && left.phase === "lingering" && right.phase === "lingering";
 }
 
 /** Notes that these volumes have been attached, so that their owner is never set again. */
@@ -217,11 +229,21 @@ function requireAttachable(
   });
 }
 
+function otherMode({ id }: WantedContainer, volume: Volume, { containerPath, mode, phase }: Attachment): HoldfastError {
+  const is =
+    phase === "attached" ? `it is there in mode ${mode}, detach it first to change that` : `it is ${phase} there`;
+  return new HoldfastError(
+    "conflict",
+    `Cannot attach volume ${nameOf(volume)} to container ${id} at ${containerPath}: ${is}`,
+  );
+}
+
 /** One sandbox may serve several containers; one path in it serves one volume. */
 function requireFreePath(state: NodeState, wanted: WantedContainer, volume: Volume, path: ContainerPath): void {
   for (const container of state.containersIn(placeOf(wanted) ?? wanted.sandbox)) {
     for (const attachment of container.attachments) {
       if (attachment.containerPath !== path || attachment.phase === "lingering") continue;
+      if (container.id === wanted.id && attachment.uuid === volume.uuid) throw otherMode(wanted, volume, attachment);
       const occupant = state.volumes.get(attachment.uuid);
       throw new HoldfastError(
         "conflict",

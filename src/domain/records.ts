@@ -97,7 +97,8 @@ export type MountRecord =
 /** A container engine was given the content's path and mounts it itself. */
 export interface LentRecord {
   readonly backend: "lent";
-  readonly at: WallMs;
+  /** When, in milliseconds since boot. */
+  readonly atBootMs: number;
   /** Whether its mount has been seen: from then on, no mount means that it is over. */
   readonly seen: boolean;
 }
@@ -111,6 +112,8 @@ export interface Attachment {
   readonly mount?: MountRecord;
   /** Whether the mountpoint is ours to remove: set once we made it, also while `attaching`. */
   readonly madeMountpoint: boolean;
+  /** The directory under the mount, of a container that is a process: the same path may lead elsewhere from outside. */
+  readonly mountpoint?: DirectoryThisBoot;
 }
 
 /**
@@ -127,14 +130,18 @@ export interface ContainerProcess {
   readonly rootfs?: RootDirectory;
 }
 
-/** A directory that others than we know by its path. Device numbers hold for a boot. */
-export interface RootDirectory {
-  /** Absolute path, as the runtime sees it. */
-  readonly path: string;
+/** What tells a directory from every other one, as long as the boot lasts. */
+export interface DirectoryThisBoot {
   /** Inode number, decimal. */
   readonly ino: string;
   /** `MAJOR:MINOR` of its device. */
   readonly device: string;
+}
+
+/** A directory that others than we know by its path. */
+export interface RootDirectory extends DirectoryThisBoot {
+  /** Absolute path, as the runtime sees it. */
+  readonly path: string;
 }
 
 /** A container and what is mounted for it. Key: `id`. Lives for one boot: every mount ends with it. */
@@ -150,6 +157,11 @@ export interface Container {
   readonly since: WallMs;
   readonly by: string;
   readonly attachments: readonly Attachment[];
+}
+
+/** Where a volume appears in a sandbox. */
+export function pathIn(sandbox: string, containerPath: ContainerPath): string {
+  return `${sandbox === "/" ? "" : sandbox}/${containerPath}`;
 }
 
 /** Where a container's volumes appear. */

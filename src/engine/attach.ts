@@ -3,7 +3,15 @@ import { type AttachContext, decideAttach, markAttached, setAttachments } from "
 import { nameOf } from "../domain/decide.ts";
 import { codeOf, HoldfastError } from "../domain/error.ts";
 import { type Actor, actorName } from "../domain/operation.ts";
-import type { Attachment, Container, ContainerProcess, Place, Volume } from "../domain/records.ts";
+import {
+  type Attachment,
+  type Container,
+  type ContainerProcess,
+  type DirectoryThisBoot,
+  type Place,
+  pathIn,
+  type Volume,
+} from "../domain/records.ts";
 import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import type { MountedAt } from "../ports/mounter.ts";
@@ -52,7 +60,7 @@ export async function attachVolumes(parts: Parts, actor: Actor, request: AttachP
   let lingering: readonly Attachment[];
   try {
     await held;
-    const copies = await copiesElsewhere(parts, request, toUnmount);
+    const copies = await copiesOf(parts, request.container, toUnmount);
     if (copies.length > 0) await refuseIfBusyElsewhere(parts, request.container, copies);
     for (const attachment of toMount) mounted.push(await mount(parts, request, attachment));
     for (const attachment of toUnmount) {
@@ -62,7 +70,7 @@ export async function attachVolumes(parts: Parts, actor: Actor, request: AttachP
     }
     // What only moved to another path is attached there.
     const left = unmounted.filter(({ uuid }) => !mounted.some((other) => other.uuid === uuid));
-    lingering = await stillHeld(parts, request, left, copies);
+    lingering = await stillHeld(parts, request.container, left, copies);
   } catch (error) {
     await takeBack(parts, request, { toMount, toUnmount, mounted, unmounted });
     throw error;
@@ -95,7 +103,7 @@ export async function detachVolumes(parts: Parts, id: ContainerId, force: boolea
   const container = await parts.ledger.read((state) => state.containers.get(id));
   if (container === undefined) return;
   const mounts = container.attachments.filter((attachment) => attachment.phase !== "lingering");
-  const copies = await copiesElsewhere(parts, container, mounts);
+  const copies = await copiesOf(parts, id, mounts);
   if (copies.length > 0 && !force) await refuseIfBusyElsewhere(parts, id, copies);
   await parts.ledger.transact(RELEASE, (tx) => setPhase(tx, id, mounts, "detaching"));
 
@@ -111,7 +119,7 @@ export async function detachVolumes(parts: Parts, id: ContainerId, force: boolea
       refusal ??= await withProcesses(parts, container, attachment, error);
     }
   }
-  lingering.push(...(await stillHeld(parts, container, unmounted, copies)));
+  lingering.push(...(await stillHeld(parts, id, unmounted, copies)));
 
   await parts.ledger.transact(RELEASE, (tx) => {
     replace(tx.state.containers.get(id), tx, (attachment) => {
@@ -137,6 +145,7 @@ export function mountedAt(parts: Parts, { sandbox, process }: Place, attachment:
     directory: volume.directory,
     mode: attachment.mode,
     ...(mount === undefined ? {} : { mount }),
+    ...(attachment.mountpoint === undefined ? {} : { mountpoint: attachment.mountpoint }),
     madeMountpoint: attachment.madeMountpoint,
   };
 }
@@ -161,10 +170,20 @@ async function mount(parts: Parts, request: AttachPlan, attachment: Attachment):
       mode: attachment.mode,
       ...(volume.firstAttachedAt === undefined ? { owner: request.owner ?? "sandbox" } : {}),
     });
-    return { ...attachment, ...mounted, phase: "attached" };
+    const madeMountpoint = mounted.madeMountpoint || isMadeByUs(parts, mounted.mountpoint);
+    return { ...attachment, ...mounted, madeMountpoint, phase: "attached" };
   } catch (error) {
     throw withName(error, volume);
   }
+}
+
+/** Whether the mountpoint was made for another container of the same root, and is left for the last of them to remove. */
+function isMadeByUs(parts: Parts, mountpoint: DirectoryThisBoot | undefined): boolean {
+  if (mountpoint === undefined) return false;
+  const { ino, device } = mountpoint;
+  return [...parts.ledger.state.containers.values()].some(({ attachments }) =>
+    attachments.some((one) => one.madeMountpoint && one.mountpoint?.ino === ino && one.mountpoint.device === device),
+  );
 }
 
 /** The mounter knows incarnations only; people know names. */
@@ -233,21 +252,28 @@ async function takeBack(parts: Parts, request: AttachPlan, half: HalfDone): Prom
 }
 
 /**
- * Mounts of these volumes that other mount namespaces than the container's own hold; an unreadable namespace blocks
- * destroy, not detach.
+ * Mounts of these volumes in other mount namespaces than the daemon's, besides the container's own mounts. A volume that
+ * another container has as well is in use in any case: whose a mount is, is asked when the last of them goes. An
+ * unreadable namespace blocks destroy, not detach.
  */
-async function copiesElsewhere(
+async function copiesOf(
   parts: Parts,
-  { process }: Place,
+  id: ContainerId,
   attachments: readonly Attachment[],
 ): Promise<readonly HeldMount[]> {
-  if (attachments.length === 0 || parts.mounter.backend === "symlink") return [];
+  const { state } = parts.ledger;
+  const alone = attachments.filter(({ uuid }) => state.containersOf(uuid).every((other) => other.id === id));
+  if (alone.length === 0 || parts.mounter.backend === "symlink") return [];
+  const { process, sandbox = "/" } = state.containers.get(id) ?? {};
+  const isOwn = ({ namespace, mountPoint, uuid }: HeldMount) =>
+    namespace === process?.mountNamespace &&
+    alone.some((one) => one.uuid === uuid && mountPoint === pathIn(sandbox, one.containerPath));
   try {
     const mounts = await parts.holders.mounts(
-      attachments.map((attachment) => attachment.uuid),
+      alone.map(({ uuid }) => uuid),
       "elsewhere",
     );
-    return mounts.filter(({ namespace }) => namespace !== process?.mountNamespace);
+    return mounts.filter((mount) => !isOwn(mount));
   } catch (error) {
     parts.log.warn({ error }, "Cannot look into every mount namespace");
     return [];
@@ -260,13 +286,13 @@ async function copiesElsewhere(
  */
 async function stillHeld(
   parts: Parts,
-  place: Place,
+  id: ContainerId,
   unmounted: readonly Attachment[],
   copies: readonly HeldMount[],
 ): Promise<readonly Attachment[]> {
   const copied = unmounted.filter(({ uuid }) => copies.some((copy) => copy.uuid === uuid));
   if (copied.length === 0) return [];
-  const kept = await copiesElsewhere(parts, place, copied);
+  const kept = await copiesOf(parts, id, copied);
   const processes = await parts.holders.processes(copied.map(({ uuid }) => uuid)).catch(() => undefined);
   // Unknown means held; the reconcile looks again.
   if (processes === undefined) return copied;

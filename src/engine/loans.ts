@@ -7,7 +7,7 @@ import { decideLoan, setAttachments } from "../domain/attach.ts";
 import type { NodeState, Transaction } from "../domain/node.ts";
 import type { Actor } from "../domain/operation.ts";
 import type { Attachment, LentRecord, Volume } from "../domain/records.ts";
-import type { ContainerId, Incarnation, WallMs } from "../domain/units.ts";
+import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import { attachContext } from "./attach.ts";
 import type { LendRequest } from "./engine.ts";
@@ -18,11 +18,12 @@ const BOOT_SCOPED = { durable: false } as const;
 const RELEASE = { durable: false, releases: true } as const;
 
 /** How long an engine may take to mount what it was given; it takes a second. */
-const UNSEEN_MS = 30_000;
+const UNSEEN_MS = 120_000;
 
 export async function lendVolume(parts: Parts, actor: Actor, request: LendRequest): Promise<Volume> {
   await requireHeldByNobody(parts, request.borrower, [request]);
-  return parts.ledger.transact(BOOT_SCOPED, (tx) => decideLoan(tx, request, attachContext(parts, actor)));
+  const context = { ...attachContext(parts, actor), bootTimeMs: parts.clock.bootTimeMs() };
+  return parts.ledger.transact(BOOT_SCOPED, (tx) => decideLoan(tx, request, context));
 }
 
 /** Of one volume, or of all that the borrower has. */
@@ -49,11 +50,12 @@ export async function takeLoansBack(parts: Parts, borrower: ContainerId, only?: 
 export async function settleLoans(parts: Parts, uuids: readonly Incarnation[]): Promise<void> {
   const lent = uuids.filter((uuid) => loansOf(parts.ledger.state, uuid).length > 0);
   if (lent.length === 0) return;
-  const mounts = await lookElsewhere(parts, lent);
+  const seen = await lookForBorrowers(parts, lent);
   // Unknown means in use.
-  if (mounts === undefined) return;
+  if (seen === undefined) return;
+  const nowMs = parts.clock.bootTimeMs();
   await parts.ledger.transact(RELEASE, (tx) => {
-    for (const uuid of lent) settleVolume(tx, uuid, borrowersSeen(tx.state, uuid, mounts), parts.clock.now());
+    for (const uuid of lent) settleVolume(tx, uuid, seen(tx.state, uuid), nowMs);
   });
 }
 
@@ -86,17 +88,42 @@ function loansOf(state: NodeState, uuid: Incarnation): readonly Loan[] {
   );
 }
 
-async function lookElsewhere(parts: Parts, uuids: readonly Incarnation[]): Promise<readonly HeldMount[] | undefined> {
+interface Seen {
+  /** In how many mount namespaces an engine has it. */
+  readonly borrowers: number;
+  /** Whether a process sits in it that no mount leads to. */
+  readonly isBusy: boolean;
+}
+
+type BorrowersSeen = (state: NodeState, uuid: Incarnation) => Seen;
+
+/** How many are seen with each volume; `undefined` when that cannot be told. */
+async function lookForBorrowers(parts: Parts, uuids: readonly Incarnation[]): Promise<BorrowersSeen | undefined> {
   try {
-    return await parts.holders.mounts(uuids, "elsewhere");
+    const mounts = await parts.holders.mounts(uuids, "elsewhere");
+    const unmounted = uuids.filter((uuid) => isUnmountedForLong(parts, uuid, mounts));
+    // Before it mounts a new volume, an engine may fill it with what the image has at its place.
+    const processes = unmounted.length === 0 ? [] : await parts.holders.processes(unmounted);
+    return (state, uuid) => ({
+      borrowers: countBorrowers(state, uuid, mounts),
+      isBusy: processes.some((process) => process.uuid === uuid),
+    });
   } catch (error) {
     parts.log.warn({ error }, "Cannot tell which lent volumes are still in use");
     return undefined;
   }
 }
 
-/** In how many mount namespaces an engine has it. */
-function borrowersSeen(state: NodeState, uuid: Incarnation, mounts: readonly HeldMount[]): number {
+/** A loan is about to end that was never seen. */
+function isUnmountedForLong(parts: Parts, uuid: Incarnation, mounts: readonly HeldMount[]): boolean {
+  const nowMs = parts.clock.bootTimeMs();
+  return (
+    !mounts.some((mount) => mount.uuid === uuid) &&
+    loansOf(parts.ledger.state, uuid).some(({ record }) => !record.seen && nowMs - record.atBootMs >= UNSEEN_MS)
+  );
+}
+
+function countBorrowers(state: NodeState, uuid: Incarnation, mounts: readonly HeldMount[]): number {
   const mine = mountsOfBorrowers(
     state,
     mounts.filter((mount) => mount.uuid === uuid),
@@ -108,23 +135,25 @@ function borrowersSeen(state: NodeState, uuid: Incarnation, mounts: readonly Hel
  * Which loan is whose container's nobody tells, so they are counted: there are no more than containers that are seen,
  * apart from those that were given out a moment ago. What was given back goes first, then the oldest.
  */
-function settleVolume(tx: Transaction, uuid: Incarnation, seen: number, now: WallMs): void {
+function settleVolume(tx: Transaction, uuid: Incarnation, { borrowers, isBusy }: Seen, nowMs: number): void {
   const loans = loansOf(tx.state, uuid);
   const isFresh = ({ attachment, record }: Loan) =>
-    attachment.phase === "attached" && !record.seen && now - record.at < UNSEEN_MS;
+    attachment.phase === "attached" && !record.seen && nowMs - record.atBootMs < UNSEEN_MS;
   const older = loans.filter((loan) => !isFresh(loan)).sort(byReturnThenAge);
-  const over = older.slice(0, Math.max(0, older.length - seen));
+  const over = older.slice(0, Math.max(0, older.length - Math.max(borrowers, isBusy ? 1 : 0)));
   for (const loan of over) change(tx, loan, undefined);
   const left = loans.filter((loan) => !over.includes(loan));
-  if (left.length > seen) return;
+  if (left.length > borrowers) return;
+  // Whoever is seen has it, also if he said that he gave it back.
   for (const loan of left) {
-    if (!loan.record.seen) change(tx, loan, { ...loan.attachment, mount: { ...loan.record, seen: true } });
+    if (loan.record.seen && loan.attachment.phase === "attached") continue;
+    change(tx, loan, { ...loan.attachment, phase: "attached", mount: { ...loan.record, seen: true } });
   }
 }
 
 function byReturnThenAge(left: Loan, right: Loan): number {
   if (left.attachment.phase !== right.attachment.phase) return left.attachment.phase === "lingering" ? -1 : 1;
-  return left.record.at - right.record.at;
+  return left.record.atBootMs - right.record.atBootMs;
 }
 
 function change(tx: Transaction, { borrower, attachment }: Loan, after: Attachment | undefined): void {

@@ -20,7 +20,7 @@
 import { setAttachments } from "../domain/attach.ts";
 import { nameOf } from "../domain/decide.ts";
 import { messageOf } from "../domain/error.ts";
-import { type Attachment, type Container, sameDirectory, type Volume } from "../domain/records.ts";
+import { type Attachment, type Container, pathIn, sameDirectory, type Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { Finding } from "../ports/disk.ts";
@@ -132,7 +132,7 @@ interface Settlement {
 }
 
 async function settleAttachment(parts: Parts, container: Container, attachment: Attachment): Promise<Settlement> {
-  if (attachment.phase === "lingering") return { settled: await unlessReleased(parts, attachment) };
+  if (attachment.phase === "lingering") return { settled: await settleLingering(parts, container, attachment) };
   const place = mountedAt(parts, container, attachment);
   const finding = await parts.mounter.inspect(place);
   const isThere = finding.state === "exact" || finding.state === "stacked";
@@ -149,6 +149,19 @@ async function settleAttachment(parts: Parts, container: Container, attachment: 
       if (finding.state === "sandbox_gone") return settleGone(parts, container, attachment);
       return { settled: attachment, problem: describeMount(container, attachment, finding) };
   }
+}
+
+/** What was taken for ended and is not has its mount still; what was detached by force has none. */
+async function settleLingering(
+  parts: Parts,
+  container: Container,
+  attachment: Attachment,
+): Promise<Attachment | undefined> {
+  if (container.process !== undefined && attachment.mount !== undefined) {
+    const { state } = await parts.mounter.inspect(mountedAt(parts, container, attachment));
+    if (state === "exact") return { ...attachment, phase: "attached" };
+  }
+  return unlessReleased(parts, attachment);
 }
 
 /** A sandbox that is gone may only have been renamed: our mount has moved along, and the volume is not free. */
@@ -174,7 +187,7 @@ async function unlessReleased(parts: Parts, attachment: Attachment): Promise<Att
 }
 
 function describeMount(container: Container, attachment: Attachment, finding: MountFinding): string | undefined {
-  const place = `${container.sandbox}/${attachment.containerPath}`;
+  const place = pathIn(container.sandbox ?? "/", attachment.containerPath);
   const cure = `stop container ${container.id} and detach it`;
   switch (finding.state) {
     case "exact":

@@ -19,7 +19,15 @@ import {
   type Stat,
   statx,
 } from "./syscalls.ts";
-import { examineChild, isRecordedDirectory, openChildDirectory, openContent, withDescriptors } from "./walk.ts";
+import {
+  directoryThisBoot,
+  examineChild,
+  isRecordedDirectory,
+  openChildDirectory,
+  openContent,
+  pathOf,
+  withDescriptors,
+} from "./walk.ts";
 
 /** As `Mounter.attach`. */
 export function attachBind(request: MountRequest): Mounted {
@@ -31,7 +39,9 @@ export function attachBind(request: MountRequest): Mounted {
     const madeMountpoint = makeMountpoint(place);
     try {
       const target = keep(openTarget(place, request));
-      return { mount: mountOn({ place, content, target }, request), madeMountpoint };
+      // Seen before it is covered.
+      const mountpoint = place.namespace && { mountpoint: directoryThisBoot(statx(target, "", AT.EMPTY_PATH)) };
+      return { mount: mountOn({ place, content, target }, request), madeMountpoint, ...mountpoint };
     } catch (error) {
       if (madeMountpoint) removeMountpoint(place);
       throw error;
@@ -145,6 +155,6 @@ function conflict(request: MountRequest, reason: string, cause?: unknown): Holdf
   return new HoldfastError("conflict", `${actionOf(request)}: ${reason}`, { cause });
 }
 
-function actionOf({ uuid, sandbox, containerPath }: MountRequest): string {
-  return `Cannot attach volume ${uuid} at ${sandbox}/${containerPath}`;
+function actionOf(request: MountRequest): string {
+  return `Cannot attach volume ${request.uuid} at ${pathOf(request)}`;
 }

@@ -8,7 +8,7 @@ import { clear, clearPlace, removeIfMade } from "./leftovers.ts";
 import { openDirectorySeen, openRemains, type Place, unmountFrom } from "./place.ts";
 import { refusing } from "./refusal.ts";
 import { isErrno, type Stat, UMOUNT } from "./syscalls.ts";
-import { examineChild, withDescriptors } from "./walk.ts";
+import { examineChild, pathOf, withDescriptors } from "./walk.ts";
 
 /** What is to be taken away, and how. */
 interface Release {
@@ -113,6 +113,6 @@ function mountPointNow({ mounted, namespace }: Release, released: boolean): stri
   return recordedMount(mounted, namespace)?.mountPoint;
 }
 
-function actionOf({ uuid, sandbox, containerPath }: MountedAt): string {
-  return `Cannot detach volume ${uuid} from ${sandbox}/${containerPath}`;
+function actionOf(mounted: MountedAt): string {
+  return `Cannot detach volume ${mounted.uuid} from ${pathOf(mounted)}`;
 }

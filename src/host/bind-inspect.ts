@@ -7,11 +7,11 @@ import { factsOf, type MountFacts, mountOf } from "./mount-facts.ts";
 import { openRemains, type Place, type Remains } from "./place.ts";
 import { refusing } from "./refusal.ts";
 import { MOUNT_ATTR, type Stat } from "./syscalls.ts";
-import { examineChild } from "./walk.ts";
+import { examineChild, pathOf } from "./walk.ts";
 
 /** As `Mounter.inspect`. */
 export function inspectBind(mounted: MountedAt): MountFinding {
-  const action = `Cannot inspect ${mounted.sandbox}/${mounted.containerPath}`;
+  const action = `Cannot inspect ${pathOf(mounted)}`;
   return refusing(action, (keep) => {
     const remains = openRemains(mounted, action, keep);
     return remains === undefined

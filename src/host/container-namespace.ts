@@ -10,13 +10,13 @@ import { closeSync, fstatSync, readFileSync } from "node:fs";
 import { codeOf, HoldfastError } from "../domain/error.ts";
 import type { ContainerProcess, RootDirectory } from "../domain/records.ts";
 import { errnoOf } from "./disk-error.ts";
-import { hasExited, parseStat } from "./processes.ts";
+import { hasExited, parseStat, survivorIn } from "./processes.ts";
 import { AT, isErrno, type Journey, O, openat2, ownerOfNamespace, RESOLVE, statx } from "./syscalls.ts";
-import type { Keep } from "./walk.ts";
+import { directoryThisBoot, isDirectoryThisBoot, type Keep } from "./walk.ts";
 
 export interface ContainerNamespace {
   readonly pid: number;
-  /** `/proc/PID`. */
+  /** `/proc/PID`, or that of a thread which survived the first. */
   readonly processDirectory: number;
   readonly journey: Journey;
   /** The user namespace that owns it; absent when it is ours. */
@@ -30,6 +30,10 @@ export interface Container {
 }
 
 const DIRECTORY = O.PATH | O.DIRECTORY;
+
+/** Why a process's root or namespace is not shown to us. */
+export const LOOKING_IN =
+  "we may not look into it: the daemon lacks CAP_SYS_PTRACE, or the process is protected from it";
 
 /**
  * @param action for messages: "Cannot attach volume 4f1c… at /data"
@@ -56,24 +60,30 @@ export function openContainerIfRunning(process: ContainerProcess, action: string
 }
 
 /**
- * Opens the root that a container has or will have: below its process's root while that is still its runtime's, else
- * that root itself. `undefined` when neither is the recorded directory.
+ * Opens the root that a container has, or will have: then it lies below its process's root, which is still its
+ * runtime's. `undefined` when neither is the recorded directory. A container may show itself its own root once more by
+ * the runtime's path, so the root that it has comes first.
  */
 export function openContainerRoot(
   processRoot: number,
   rootfs: RootDirectory | undefined,
   keep: Keep,
-): number | undefined {
-  if (rootfs === undefined) return processRoot;
+): ContainerRoot | undefined {
+  if (rootfs === undefined || isRoot(processRoot, rootfs)) return { fd: processRoot, bound: true };
   const named = openNamed(processRoot, rootfs.path);
-  if (named !== undefined && isRoot(keep(named), rootfs)) return named;
-  return isRoot(processRoot, rootfs) ? processRoot : undefined;
+  if (named === undefined || !isRoot(keep(named), rootfs)) return undefined;
+  return { fd: named, bound: statx(named, "", AT.EMPTY_PATH).mountRoot };
+}
+
+export interface ContainerRoot {
+  readonly fd: number;
+  /** Whether its runtime has bound it there: what is mounted below a root that is bound later is not seen. */
+  readonly bound: boolean;
 }
 
 /** What is recorded about an open directory, to know it again. */
 export function rootDirectory(path: string, fd: number): RootDirectory {
-  const { ino, devMajor, devMinor } = statx(fd, "", AT.EMPTY_PATH);
-  return { path, ino: String(ino), device: `${devMajor}:${devMinor}` };
+  return { path, ...directoryThisBoot(statx(fd, "", AT.EMPTY_PATH)) };
 }
 
 /** Opens the root that its runtime had named, as our own namespace sees it; `undefined` when it is not there. */
@@ -113,8 +123,10 @@ interface OpenProcess {
 function openProcess(process: ContainerProcess, action: string, keep: Keep): OpenProcess {
   const { pid } = process;
   try {
-    const processDirectory = keep(openat2(AT.FDCWD, `/proc/${pid}`, { flags: DIRECTORY }));
-    if (!isRunning(processDirectory, process)) throw ended(pid, action);
+    const first = keep(openat2(AT.FDCWD, `/proc/${pid}`, { flags: DIRECTORY }));
+    const alive = aliveIn(first, process);
+    if (alive === undefined) throw ended(pid, action);
+    const processDirectory = alive === "." ? first : keep(openat2(first, alive, { flags: DIRECTORY }));
     const processRoot = keep(openat2(processDirectory, "root", { flags: DIRECTORY }));
     const mounts = keep(openat2(processDirectory, "ns/mnt", { flags: O.RDONLY }));
     return { processDirectory, processRoot, mounts };
@@ -125,9 +137,13 @@ function openProcess(process: ContainerProcess, action: string, keep: Keep): Ope
   }
 }
 
-function isRunning(processDirectory: number, { startTime }: ContainerProcess): boolean {
+/** Where below `/proc/PID` a thread of this very process still runs: what has exited has no root or namespace to show. */
+function aliveIn(processDirectory: number, { startTime }: ContainerProcess): string | undefined {
   const stat = parseStat(readBelow(processDirectory, "stat"));
-  return stat !== undefined && stat.startTime === startTime && !hasExited(stat);
+  if (stat === undefined || stat.startTime !== startTime) return undefined;
+  if (!hasExited(stat)) return ".";
+  const survivor = survivorIn(`/proc/self/fd/${processDirectory}`);
+  return survivor && `task/${survivor}`;
 }
 
 /** What /proc answers about a process that is no more; anything else proves nothing. */
@@ -177,8 +193,7 @@ function openNamed(below: number | undefined, path: string): number | undefined 
 }
 
 function isRoot(fd: number, recorded: RootDirectory): boolean {
-  const { ino, device } = rootDirectory(recorded.path, fd);
-  return ino === recorded.ino && device === recorded.device;
+  return isDirectoryThisBoot(recorded, statx(fd, "", AT.EMPTY_PATH));
 }
 
 function ended(pid: number, action: string, cause?: unknown): HoldfastError {
@@ -186,7 +201,7 @@ function ended(pid: number, action: string, cause?: unknown): HoldfastError {
 }
 
 function hidden(pid: number, action: string, cause: unknown): HoldfastError {
-  return new HoldfastError("unsupported", `${action}: we may not look into process ${pid}`, { cause });
+  return new HoldfastError("unsupported", `${action}: process ${pid}: ${LOOKING_IN}`, { cause });
 }
 
 function ownNamespace(pid: number, action: string): HoldfastError {

@@ -11,7 +11,7 @@ import type { HoldingProcess } from "../ports/holders.ts";
 import { heldIn, incarnationsIn, tablesIn } from "./held-mounts.ts";
 import { SCOPE } from "./incarnation.ts";
 import { tableIdOf } from "./mount-id.ts";
-import { describeProcess, linkOf, namesIn, otherProcesses, textOf } from "./processes.ts";
+import { describeProcess, linkOf, namesIn, otherProcesses, refuseExhaustion, textOf } from "./processes.ts";
 import { AT, O, openat2, type Stat, statx } from "./syscalls.ts";
 
 /** Takes what the kernel knows; a dead server must not stop us. */
@@ -40,7 +40,10 @@ interface Search {
   readonly tableIds: Map<bigint, string>;
 }
 
-/** `diskRoots` are where the volumes may lie. Processes that are hidden from us are left out. */
+/**
+ * `diskRoots` are where the volumes may lie. Processes that are hidden from us are left out.
+ * @throws `unavailable` when a process cannot be looked at for want of descriptors or memory
+ */
 export function findHoldingProcesses(
   uuids: readonly Incarnation[],
   diskRoots: readonly string[],
@@ -110,7 +113,8 @@ function* linksOf(pid: number, search: Search): Generator<string> {
 
 function heldThrough(link: string, search: Search): readonly Incarnation[] {
   const path = linkOf(link);
-  if (path === undefined || !path.startsWith("/")) return [];
+  // An empty one was too long to be told.
+  if (path === undefined || (path !== "" && !path.startsWith("/"))) return [];
   const named = incarnationsIn(path).filter((uuid) => search.wanted.has(uuid));
   if (named.length > 0) return named;
   const stat = examine(link);
@@ -159,7 +163,8 @@ function climb(link: string): Stat | undefined {
       const parent = statx(parentFd, "", AT.EMPTY_PATH);
       if (parent.ino === here.ino && parent.mountId === here.mountId) return here;
     }
-  } catch {
+  } catch (error) {
+    refuseExhaustion(link, error);
     return undefined;
   } finally {
     if (fd !== undefined) closeSync(fd);
@@ -174,7 +179,8 @@ function lookUp(directory: string, path: string): Stat | undefined {
     directoryFd = openSync(directory, O.PATH | O.DIRECTORY | O.NOFOLLOW);
     fd = openat2(directoryFd, path.slice(1), { flags: O.PATH, resolve: SCOPE });
     return statx(fd, "", AT.EMPTY_PATH);
-  } catch {
+  } catch (error) {
+    refuseExhaustion(directory, error);
     return undefined;
   } finally {
     if (fd !== undefined) closeSync(fd);
@@ -197,7 +203,8 @@ function readTableId(link: string): string | undefined {
   try {
     fd = openSync(link, O.PATH);
     return String(tableIdOf(fd));
-  } catch {
+  } catch (error) {
+    refuseExhaustion(link, error);
     return undefined;
   } finally {
     if (fd !== undefined) closeSync(fd);
@@ -207,7 +214,8 @@ function readTableId(link: string): string | undefined {
 function examine(path: string): Stat | undefined {
   try {
     return statx(AT.FDCWD, path, AT.NO_AUTOMOUNT | STATX_DONT_SYNC);
-  } catch {
+  } catch (error) {
+    refuseExhaustion(path, error);
     return undefined;
   }
 }

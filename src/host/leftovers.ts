@@ -3,16 +3,17 @@
  * Only an empty directory or our own link is removed; whatever else lies there is the container's.
  */
 import { constants } from "node:fs";
+import type { DirectoryThisBoot } from "../domain/records.ts";
 import type { MountedAt } from "../ports/mounter.ts";
 import { maybeMountpointElsewhere } from "./mountpoint-elsewhere.ts";
 import { openOutside, type Place } from "./place.ts";
 import { refusing } from "./refusal.ts";
 import { AT, isErrno, readlinkat, type Stat, unlinkat } from "./syscalls.ts";
-import { contentBelow, examineChild } from "./walk.ts";
+import { contentBelow, examineChild, isDirectoryThisBoot, pathOf } from "./walk.ts";
 
 /** Clears the place of an attachment; a sandbox that is gone is fine. */
 export function clear(mounted: MountedAt): void {
-  refusing(`Cannot clear ${mounted.sandbox}/${mounted.containerPath}`, (keep) => {
+  refusing(`Cannot clear ${pathOf(mounted)}`, (keep) => {
     const place = openOutside(mounted, keep);
     if (place !== undefined) clearPlace(place, mounted);
   });
@@ -23,7 +24,7 @@ export function clearPlace(place: Place, mounted: MountedAt): void {
   const seen = examineChild(place.directory, place.name);
   if (seen === undefined || seen.mountRoot) return;
   if (isSymlink(seen)) {
-    if (isOwnLink(place.directory, mounted)) unlinkat(place.directory, place.name, 0);
+    if (mounted.process === undefined && isOwnLink(place.directory, mounted)) unlinkat(place.directory, place.name, 0);
   } else if (isDirectory(seen) && mounted.mount?.backend !== "symlink") {
     removeIfMade(place, mounted);
   }
@@ -32,12 +33,18 @@ export function clearPlace(place: Place, mounted: MountedAt): void {
 /**
  * Removes the mountpoint if we made it. The root of a container may be another one's too, which has a volume at the
  * same place: what is mounted on a directory in other namespaces alone does not keep the kernel from removing it, and
- * goes with it.
+ * goes with it. And what has the mountpoint's name need not be it: what the container had mounted above it is gone when
+ * it has ended, and shows the image's own directories.
  */
-export function removeIfMade(place: Place, { madeMountpoint, process }: MountedAt): void {
+export function removeIfMade(place: Place, { madeMountpoint, mountpoint, process }: MountedAt): void {
   if (!madeMountpoint) return;
-  if (process !== undefined && maybeMountpointElsewhere(place)) return;
+  if (process !== undefined && (!isThere(place, mountpoint) || maybeMountpointElsewhere(place))) return;
   removeMountpoint(place);
+}
+
+function isThere({ directory, name }: Place, recorded: DirectoryThisBoot | undefined): boolean {
+  const seen = examineChild(directory, name);
+  return recorded !== undefined && seen !== undefined && isDirectoryThisBoot(recorded, seen);
 }
 
 /** Removes an empty directory; one that is not, or that others made impossible to remove, is left. */

@@ -34,19 +34,24 @@ export function* otherTables(options: { readonly threads: boolean }): Generator<
   const seen = new Set<string>();
   const own = ownNamespace();
   for (const pid of otherProcesses()) {
-    const directories = [`/proc/${pid}`];
-    if (options.threads) directories.push(...otherThreads(pid).map((thread) => `/proc/${pid}/task/${thread}`));
-    for (const directory of directories) {
+    for (const directory of directoriesOf(pid, options)) {
       const home = namespaceOf(pid, directory, own);
       if (home === undefined || seen.has(home.key)) continue;
-      const table = tell(() => readTable(directory));
-      if (table === "forbidden") throw cannotRuleOut(pid);
+      const table = tell(pid, () => readTable(directory));
+      if (table === "forbidden") throw cannotRuleOut(pid, "it is hidden from us");
       // Gone: if others live in the same namespace, the next of them is asked.
       if (table === "gone") continue;
       seen.add(home.key);
       yield { namespace: home.namespace, pid, text: table.text };
     }
   }
+}
+
+/** A process whose first thread has exited lives where its others do. */
+function directoriesOf(pid: number, options: { readonly threads: boolean }): readonly string[] {
+  const threads = (): readonly string[] => otherThreads(pid).map((thread) => `/proc/${pid}/task/${thread}`);
+  if (options.threads) return [`/proc/${pid}`, ...threads()];
+  return tell(pid, () => readlinkSync(`/proc/${pid}/ns/mnt`)) === "gone" ? threads() : [`/proc/${pid}`];
 }
 
 interface OwnNamespace {
@@ -58,6 +63,9 @@ interface Home {
   readonly namespace: string;
   readonly key: string;
 }
+
+/** What says that a process lives nowhere any more; the last is how its mount table puts it. */
+const GONE: readonly string[] = ["ENOENT", "ESRCH", "EINVAL"];
 
 /** The text, or why there is none. */
 type Told = { readonly text: string } | "gone" | "forbidden";
@@ -75,7 +83,7 @@ function ownNamespace(): OwnNamespace {
 
 /** `undefined` when it is our own namespace, or the process has none any more. */
 function namespaceOf(pid: number, directory: string, own: OwnNamespace): Home | undefined {
-  const link = tell(() => readlinkSync(`${directory}/ns/mnt`));
+  const link = tell(pid, () => readlinkSync(`${directory}/ns/mnt`));
   if (link === "gone") return undefined;
   if (link === "forbidden") return namespaceByMount(pid, directory, own);
   if (link.text === own.link) return undefined;
@@ -87,9 +95,9 @@ function namespaceOf(pid: number, directory: string, own: OwnNamespace): Home | 
 function namespaceByMount(pid: number, directory: string, own: OwnNamespace): Home | undefined {
   // Without privileges we do not see into other users' processes, and they cannot reach a work root of mode 0700.
   if (geteuid() !== 0) return undefined;
-  const first = tell(() => firstMountId(directory));
+  const first = tell(pid, () => firstMountId(directory));
   if (first === "gone" || (first === "forbidden" && isKernelThread(pid))) return undefined;
-  if (first === "forbidden") throw cannotRuleOut(pid);
+  if (first === "forbidden") throw cannotRuleOut(pid, "it is hidden from us");
   return first.text === own.firstMount() ? undefined : { namespace: "unknown", key: `mount ${first.text}` };
 }
 
@@ -112,22 +120,20 @@ function readTable(directory: string): string {
   return statx(AT.FDCWD, "/", 0).mountIdUnique ? text : text + readFileSync(`${directory}/mountinfo`, "latin1");
 }
 
-function tell(read: () => string): Told {
+/** @throws `unavailable` when it says nothing about the process, as when descriptors have run out */
+function tell(pid: number, read: () => string): Told {
   try {
     return { text: read() };
   } catch (error) {
-    const symbol = errnoOf(error);
-    return symbol === "EACCES" || symbol === "EPERM" ? "forbidden" : "gone";
+    const symbol = errnoOf(error) ?? "unexpected failure";
+    if (symbol === "EACCES" || symbol === "EPERM") return "forbidden";
+    if (GONE.includes(symbol)) return "gone";
+    throw cannotRuleOut(pid, symbol, error);
   }
 }
 
-function cannotRuleOut(pid: number): HoldfastError {
+function cannotRuleOut(pid: number, reason: string, cause?: unknown): HoldfastError {
   const { command } = describeProcess(pid);
-  return new HoldfastError(
-    "unavailable",
-    `Cannot rule out mounts of process ${pid} (${command}): it is hidden from us`,
-    {
-      details: { pid },
-    },
-  );
+  const message = `Cannot rule out mounts of process ${pid} (${command}): ${reason}`;
+  return new HoldfastError("unavailable", message, { cause, details: { pid } });
 }

@@ -3,6 +3,7 @@
  * container's. Only this file knows what differs between the two.
  */
 import { HoldfastError } from "../domain/error.ts";
+import type { ContainerProcess } from "../domain/records.ts";
 import type { MountTarget } from "../ports/mounter.ts";
 import {
   type ContainerNamespace,
@@ -45,18 +46,21 @@ export interface Remains {
  * Opens a place for a volume.
  * @throws `invalid` the sandbox is not a directory or its path has a symlink
  * @throws `no_such_process` the process has ended
- * @throws `unsupported` its namespace is our own, or the container's root cannot be told
+ * @throws `unsupported` its namespace is our own, or the container's root cannot be told, or is not where it will be yet
  */
 export function openPlace(target: MountTarget, action: string, keep: Keep): Place {
   const { process, sandbox, containerPath: name } = target;
   if (process === undefined) return { directory: keep(openSandbox(sandbox)), name };
   const { namespace, processRoot } = openContainer(process, action, keep);
   const root = openContainerRoot(processRoot, process.rootfs, keep);
-  if (root === undefined) {
-    const message = `${action}: cannot tell the root of process ${process.pid}, ${process.rootfs?.path} is another directory`;
-    throw new HoldfastError("unsupported", message);
-  }
-  return { directory: keep(openSandboxBelow(root, sandbox, process.pid)), name, namespace };
+  if (root === undefined) throw refuseRoot(process, action, "is another directory");
+  if (!root.bound) throw refuseRoot(process, action, "is not mounted yet: what is mounted below it would not be seen");
+  return { directory: keep(openSandboxBelow(root.fd, sandbox, process.pid)), name, namespace };
+}
+
+function refuseRoot({ pid, rootfs }: ContainerProcess, action: string, reason: string): HoldfastError {
+  const message = `${action}: cannot tell the root of process ${pid}, ${rootfs?.path} ${reason}`;
+  return new HoldfastError("unsupported", message);
 }
 
 /** Opens what is left of a recorded place; `undefined` when its process has ended. */
@@ -70,7 +74,7 @@ export function openRemains(target: MountTarget, action: string, keep: Keep): Re
   if (container === undefined) return undefined;
   const { namespace, processRoot } = container;
   const root = openContainerRoot(processRoot, process.rootfs, keep);
-  const directory = root === undefined ? undefined : openSandboxIfPresentBelow(root, sandbox, process.pid);
+  const directory = root === undefined ? undefined : openSandboxIfPresentBelow(root.fd, sandbox, process.pid);
   return directory === undefined
     ? { namespace }
     : { namespace, place: { directory: keep(directory), name, namespace } };

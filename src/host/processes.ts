@@ -1,5 +1,15 @@
-/** What /proc tells about processes. They come and go while we look: whatever is gone meanwhile reads as absent. */
+/**
+ * What /proc tells about processes. They come and go while we look: whatever is gone meanwhile reads as absent. Nothing
+ * else does: when descriptors or memory have run out, every process would look as if it were gone.
+ */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { HoldfastError } from "../domain/error.ts";
+import { errnoOf } from "./disk-error.ts";
+
+/** What /proc answers about a process that is no more. */
+const GONE: readonly string[] = ["ENOENT", "ESRCH"];
+const HIDDEN: readonly string[] = ["EACCES", "EPERM"];
+const EXHAUSTED: readonly string[] = ["EMFILE", "ENFILE", "ENOMEM"];
 
 /** `PF_KTHREAD` of the kernel. */
 const KERNEL_THREAD = 0x0020_0000;
@@ -18,9 +28,12 @@ export interface ProcessStat {
 /** Where these stand behind the command. */
 const FIELD = { STATE: 0, PARENT: 1, FLAGS: 6, START_TIME: 19 } as const;
 
-/** Every process but this one, in ascending order. */
+/**
+ * Every process but this one, in ascending order.
+ * @throws `unavailable` it cannot be told
+ */
 export function otherProcesses(): readonly number[] {
-  return readdirSync("/proc")
+  return namesIn("/proc")
     .filter((name) => name >= "1" && name < ":")
     .map(Number)
     .filter((pid) => pid !== process.pid);
@@ -33,43 +46,91 @@ export function otherThreads(pid: number): readonly number[] {
     .filter((thread) => thread !== pid);
 }
 
+/**
+ * A thread that runs on where the first has exited, which a process survives; `undefined` when there is none.
+ * @param processDirectory `/proc/PID`, by whatever path
+ */
+export function survivorIn(processDirectory: string): string | undefined {
+  return namesIn(`${processDirectory}/task`).find((thread) => {
+    const stat = readStat(`${processDirectory}/task/${thread}/stat`);
+    return stat !== undefined && !hasExited(stat);
+  });
+}
+
+/**
+ * None when the directory is gone or not ours to read.
+ * @throws `unavailable` it cannot be told
+ */
 export function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
+  return ask(directory, [...GONE, ...HIDDEN], () => readdirSync(directory)) ?? [];
 }
 
-/** What a symlink says; `undefined` when it is gone or not ours to read. */
+/**
+ * What a symlink says; `undefined` when it is gone or not ours to read, empty when it says more than fits a path.
+ * @throws `unavailable` it cannot be told
+ */
 export function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
+  return ask(path, [...GONE, ...HIDDEN], () => {
+    try {
+      return readlinkSync(path);
+    } catch (error) {
+      if (errnoOf(error) === "ENAMETOOLONG") return "";
+      throw error;
+    }
+  });
 }
 
-/** A file as one character a byte; `undefined` when it is gone or not ours to read. */
+/**
+ * A file as one character a byte; `undefined` when it is gone or not ours to read.
+ * @throws `unavailable` it cannot be told
+ */
 export function textOf(path: string): string | undefined {
+  return ask(path, [...GONE, ...HIDDEN], () => readFileSync(path, "latin1"));
+}
+
+/** Who a process is, for people: as far as it can be told. */
+export function describeProcess(pid: number): { readonly command: string; readonly cgroup: string } {
+  const told = (name: string): string => forPeople(() => textOf(`/proc/${pid}/${name}`)) ?? "";
+  return { command: told("comm").trimEnd(), cgroup: cgroupOf(told("cgroup")) };
+}
+
+/** The answer to a question that must not fail. */
+export function forPeople<Answer>(question: () => Answer): Answer | undefined {
   try {
-    return readFileSync(path, "latin1");
+    return question();
   } catch {
     return undefined;
   }
 }
 
-/** Who a process is, for people. */
-export function describeProcess(pid: number): { readonly command: string; readonly cgroup: string } {
-  return {
-    command: textOf(`/proc/${pid}/comm`)?.trimEnd() ?? "",
-    cgroup: cgroupOf(textOf(`/proc/${pid}/cgroup`) ?? ""),
-  };
+/**
+ * `undefined` when there is no such process.
+ * @throws `unavailable` it cannot be told
+ */
+export function statOf(pid: number): ProcessStat | undefined {
+  return readStat(`/proc/${pid}/stat`);
 }
 
-/** `undefined` when there is no such process. */
-export function statOf(pid: number): ProcessStat | undefined {
-  return parseStat(textOf(`/proc/${pid}/stat`) ?? "");
+function readStat(path: string): ProcessStat | undefined {
+  return parseStat(ask(path, GONE, () => readFileSync(path, "latin1")) ?? "");
+}
+
+/** @param absent the errors that say that there is nothing */
+function ask<Answer>(path: string, absent: readonly string[], read: () => Answer): Answer | undefined {
+  try {
+    return read();
+  } catch (cause) {
+    const symbol = errnoOf(cause) ?? "unexpected failure";
+    if (absent.includes(symbol)) return undefined;
+    throw new HoldfastError("unavailable", `Cannot read ${path}: ${symbol}`, { cause });
+  }
+}
+
+/** @throws `unavailable` when this error says only that descriptors or memory have run out, and nothing of the file */
+export function refuseExhaustion(path: string, error: unknown): void {
+  const symbol = errnoOf(error) ?? "";
+  if (!EXHAUSTED.includes(symbol)) return;
+  throw new HoldfastError("unavailable", `Cannot look at ${path}: ${symbol}`, { cause: error });
 }
 
 export function parseStat(text: string): ProcessStat | undefined {
@@ -85,7 +146,7 @@ export function parseStat(text: string): ProcessStat | undefined {
   };
 }
 
-/** Whether it runs no more: what is left of it waits for its parent to ask. */
+/** Whether a thread runs no more. Of a process's first thread: others may (`survivorIn`), else its parent is to ask. */
 export function hasExited({ state }: ProcessStat): boolean {
   return state === "Z" || state === "X";
 }

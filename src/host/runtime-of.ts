@@ -1,6 +1,6 @@
 /** Who runs a container, for people: a runtime calls the hook, which may be a script, which calls us. */
 import { basename } from "node:path";
-import { statOf, textOf } from "./processes.ts";
+import { forPeople, statOf, textOf } from "./processes.ts";
 
 /** What hooks are made of. */
 const HELPERS: ReadonlySet<string> = new Set([
@@ -20,6 +20,10 @@ const MAX_ANCESTORS = 16;
 
 /** The name of the first that is no helper among a process and its ancestors; `undefined` when there is none. */
 export function runtimeOf(pid: number): string | undefined {
+  return forPeople(() => runtimeAbove(pid));
+}
+
+function runtimeAbove(pid: number): string | undefined {
   let current = pid;
   for (let count = 0; count < MAX_ANCESTORS && current > 1; count += 1) {
     const name = nameOf(current);

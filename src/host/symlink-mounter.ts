@@ -10,7 +10,7 @@ import { type MountMethods, mounterOf } from "./mount-methods.ts";
 import { giveToOwner, ownerAt } from "./owner.ts";
 import { refusing } from "./refusal.ts";
 import { AT, isErrno, statx, symlinkat, unlinkat } from "./syscalls.ts";
-import { examineChild, isRecordedDirectory, openContent, openSandbox, openSandboxIfPresent } from "./walk.ts";
+import { examineChild, isRecordedDirectory, openContent, openSandbox, openSandboxIfPresent, pathOf } from "./walk.ts";
 
 export const SYMLINK_METHODS: MountMethods = {
   attach: attachSymlink,
@@ -25,7 +25,7 @@ export function createSymlinkMounter(): Mounter {
 }
 
 function attachSymlink(request: MountRequest): Mounted {
-  const action = `Cannot attach volume ${request.uuid} at ${request.sandbox}/${request.containerPath}`;
+  const action = `Cannot attach volume ${request.uuid} at ${pathOf(request)}`;
   refuseProcess(request, action);
   if (request.mode === "RO") {
     throw new HoldfastError(
@@ -76,7 +76,7 @@ function leadsToVolume(sandboxFd: number, mounted: MountRequest | MountedAt): bo
 }
 
 function detachSymlink(mounted: MountedAt): void {
-  const action = `Cannot detach volume ${mounted.uuid} from ${mounted.sandbox}/${mounted.containerPath}`;
+  const action = `Cannot detach volume ${mounted.uuid} from ${pathOf(mounted)}`;
   refuseProcess(mounted, action);
   refusing(action, (keep) => {
     const sandbox = openSandboxIfPresent(mounted.sandbox);
@@ -90,7 +90,7 @@ function detachSymlink(mounted: MountedAt): void {
 }
 
 function inspectSymlink(mounted: MountedAt): MountFinding {
-  const action = `Cannot inspect ${mounted.sandbox}/${mounted.containerPath}`;
+  const action = `Cannot inspect ${pathOf(mounted)}`;
   refuseProcess(mounted, action);
   return refusing(action, (keep) => {
     const sandbox = openSandboxIfPresent(mounted.sandbox);

@@ -3,8 +3,10 @@
  * from then on only the descriptor is used, and one name below it at a time.
  */
 import { closeSync, lstatSync, realpathSync } from "node:fs";
+import { posix } from "node:path";
 import { HoldfastError } from "../domain/error.ts";
-import type { DirectoryIdentity } from "../domain/records.ts";
+import type { DirectoryIdentity, DirectoryThisBoot } from "../domain/records.ts";
+import type { MountTarget } from "../ports/mounter.ts";
 import { AT, isErrno, O, openat2, RESOLVE, type Stat, type SystemCallError, statx } from "./syscalls.ts";
 
 // Without O_NOFOLLOW: it would open a symlink itself and call it no directory, before RESOLVE_NO_SYMLINKS names it.
@@ -118,6 +120,11 @@ export function openDisk(diskRoot: string): number {
   }
 }
 
+/** The path of a place in a sandbox, for people: from outside it may lead elsewhere. */
+export function pathOf({ sandbox, containerPath }: MountTarget): string {
+  return posix.join(sandbox, containerPath);
+}
+
 /** Where a live volume's content is below its disk's root. */
 export function contentBelow(uuid: string): string {
   return `volumes/${uuid}/content`;
@@ -138,6 +145,17 @@ export function examineChild(fd: number, name: string): Stat | undefined {
 export function isRecordedDirectory(recorded: DirectoryIdentity, stat: Pick<Stat, "ino" | "birthNs">): boolean {
   const birthUnknown = recorded.birthNs === "0" || stat.birthNs === 0n;
   return recorded.ino === String(stat.ino) && (birthUnknown || recorded.birthNs === String(stat.birthNs));
+}
+
+/** What is recorded about a directory for as long as the boot lasts. */
+export function directoryThisBoot({ ino, devMajor, devMinor }: Stat): DirectoryThisBoot {
+  return { ino: String(ino), device: `${devMajor}:${devMinor}` };
+}
+
+/** Whether this is the very directory that was recorded. */
+export function isDirectoryThisBoot(recorded: DirectoryThisBoot, stat: Stat): boolean {
+  const { ino, device } = directoryThisBoot(stat);
+  return ino === recorded.ino && device === recorded.device;
 }
 
 function openBelow(diskFd: number, diskRoot: string, path: string): number {

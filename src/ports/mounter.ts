@@ -3,7 +3,7 @@
  * container, which may race us: its path is resolved without following symlinks, once, and every step acts on
  * descriptors.
  */
-import type { ContainerProcess, DirectoryIdentity, MountRecord } from "../domain/records.ts";
+import type { ContainerProcess, DirectoryIdentity, DirectoryThisBoot, MountRecord } from "../domain/records.ts";
 import type { Mode } from "../domain/resource.ts";
 import type { ContainerPath, Incarnation } from "../domain/units.ts";
 
@@ -36,6 +36,8 @@ export interface Mounted {
   readonly mount: BindOrLink;
   /** Whether the mountpoint had to be made, so that it is ours to remove. */
   readonly madeMountpoint: boolean;
+  /** The directory that the volume was mounted on, made or not; in a process's namespace only. */
+  readonly mountpoint?: DirectoryThisBoot;
 }
 
 export interface MountedAt extends MountTarget {
@@ -47,6 +49,8 @@ export interface MountedAt extends MountTarget {
   /** Absent when the attach was interrupted before it was recorded: what shows the directory is taken for ours. */
   readonly mount?: BindOrLink;
   readonly madeMountpoint: boolean;
+  /** In a process's namespace, nothing but this very directory is removed. */
+  readonly mountpoint?: DirectoryThisBoot;
 }
 
 /**

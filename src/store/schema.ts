@@ -7,6 +7,7 @@ import {
   type Container,
   type ContainerProcess,
   type DirectoryIdentity,
+  type DirectoryThisBoot,
   type MountRecord,
   type OperationRecord,
   operationKey,
@@ -99,7 +100,7 @@ const mount = variants<MountRecord, "backend">("backend", {
     propagation: oneOf("shared", "private", "slave", "unbindable"),
   }),
   symlink: object({ backend: oneOf("symlink") }),
-  lent: object({ backend: oneOf("lent"), at: wallMs, seen: boolean() }),
+  lent: object({ backend: oneOf("lent"), atBootMs: measure(), seen: boolean() }),
 });
 
 const containerProcess = object<ContainerProcess>({
@@ -127,6 +128,7 @@ const container = object<Container>({
       phase: oneOf("attaching", "attached", "detaching", "lingering"),
       mount: optional(mount),
       madeMountpoint: boolean(),
+      mountpoint: optional(object<DirectoryThisBoot>({ ino: string(DECIMAL), device: string(DEVICE) })),
     }),
   ),
 });

@@ -213,6 +213,6 @@ export function mounterContract(name: string, make: () => Promise<MounterWorld>)
 }
 
 /** What the engine would remember of an attach. */
-function recorded(request: MountRequest, { mount, madeMountpoint }: Mounted): MountedAt {
-  return { ...request, mount, madeMountpoint };
+function recorded(request: MountRequest, mounted: Mounted): MountedAt {
+  return { ...request, ...mounted };
 }

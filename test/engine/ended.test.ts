@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { ContainerProcess } from "../../src/domain/records.ts";
-import { API, destroying, outcomeOf, type Rig, refusalOf, settle, startRig, WEB, wanted } from "./rig.ts";
+import type { ContainerId } from "../../src/domain/units.ts";
+import { API, destroying, outcomeOf, PEER, type Rig, refusalOf, settle, startRig, WEB, wanted } from "./rig.ts";
 
 let rig: Rig;
 let init: ContainerProcess;
@@ -142,11 +143,70 @@ describe("the end of a container's process", () => {
     expect(await rig.attachments(API)).toEqual(["pool at data: attached"]);
   });
 
+  it("is not overlooked when the next process of that id began in the same clock tick", async () => {
+    await rig.attach(inProcess());
+    end(init);
+    const twin = rig.processes.start(102, init.startTime);
+    await rig.attach(inProcess(102));
+    await settle();
+    end(twin);
+    await settle();
+    expect(rig.storedContainer()).toBeUndefined();
+  });
+
+  it("leaves the volume in use that a process took into another namespace", async () => {
+    await rig.attach(inProcess());
+    rig.holders.holdElsewhere((await rig.live("db")).uuid);
+    end(init);
+    await settle();
+    expect(await rig.states()).toEqual(["db lingering"]);
+  });
+
+  it("is looked at once for all that end together", async () => {
+    await rig.create("pool", { shared: true });
+    const inits = [1, 2, 3].map((number) => rig.processes.start(200 + number));
+    for (const { pid } of inits) {
+      await rig.attach({ ...inProcess(pid), container: `c-${pid}` as ContainerId, volumes: [wanted("pool")] });
+    }
+    const looks = rig.holders.looks;
+    for (const process of inits) end(process);
+    await settle();
+    expect(await rig.states()).toEqual(["db detached", "pool detached"]);
+    expect(rig.holders.looks - looks).toBe(1);
+  });
+
+  it("that was none, but a look that failed, is taken back when the mount is found", async () => {
+    await rig.attach(inProcess());
+    rig.holders.failure = new Error("hidden");
+    rig.processes.pretendEnded(101, true);
+    await rig.engine.reconcile();
+    expect(await rig.states()).toEqual(["db lingering"]);
+    rig.holders.failure = undefined;
+    rig.processes.pretendEnded(101, false);
+    await rig.engine.reconcile();
+    expect(await rig.states()).toEqual(["db attached"]);
+  });
+
   it("is over with the boot", async () => {
     await rig.attach(inProcess());
     await rig.powerCut();
     expect(rig.storedContainer()).toBeUndefined();
     expect(await rig.states()).toEqual(["db detached"]);
+  });
+});
+
+describe("a mountpoint that was made for another container of the same root", () => {
+  it("is left for the last of them to remove", async () => {
+    await rig.create("pool", { shared: true });
+    rig.processes.start(102);
+    const sharedRoot = (pid: number) => ({
+      sandbox: "/",
+      process: { pid, rootfs: "/image" },
+      volumes: [wanted("pool")],
+    });
+    await rig.attach(sharedRoot(101));
+    await rig.attach({ ...sharedRoot(102), container: API });
+    expect(rig.storedContainer(API)?.attachments).toMatchObject([{ madeMountpoint: true }]);
   });
 });
 
@@ -158,6 +218,43 @@ describe("detach from a process", () => {
     expect(rig.mounter.calls.detach).toBe(1);
     expect(rig.processes.watched).toBe(0);
     expect(rig.storedContainer()).toBeUndefined();
+  });
+
+  it("leaves alone who else has a shared volume, and who sits in it", async () => {
+    await rig.create("pool", { shared: true });
+    const other = rig.processes.start(102);
+    await rig.attach({ ...inProcess(), volumes: [wanted("pool")] });
+    await rig.attach({ ...inProcess(102), container: API, volumes: [wanted("pool")] });
+    const { uuid } = await rig.live("pool");
+    for (const process of [init, other]) rig.holders.held.push({ ...elsewhere(process), uuid });
+    rig.holders.sitIn(uuid, 102);
+    await rig.detach();
+    expect(rig.storedContainer(WEB)).toBeUndefined();
+    expect(await rig.attachments(API)).toEqual(["pool at data: attached"]);
+  });
+
+  it("lingers when the container has bound the volume to another place as well", async () => {
+    await rig.attach(inProcess());
+    const { uuid } = await rig.live("db");
+    rig.holders.held.push(
+      { ...elsewhere(init), uuid },
+      { ...elsewhere(init), uuid, mountId: "78", mountPoint: "/copy" },
+    );
+    await rig.detach();
+    expect(await rig.states()).toEqual(["db lingering"]);
+  });
+
+  it("by force, again and again, leaves one record of what lingers", async () => {
+    const { uuid } = await rig.live("db");
+    for (let round = 0; round < 3; round += 1) {
+      await rig.attach(inProcess());
+      rig.holders.held.push({ ...elsewhere(init), uuid, mountPoint: "/copy" });
+      rig.holders.sitIn(uuid);
+      await rig.engine.detach(PEER, WEB, { force: true });
+      expect(rig.storedContainer()?.attachments).toHaveLength(1);
+      rig.holders.letGo();
+      await rig.engine.reconcile();
+    }
   });
 
   it("does not take the container's own mount for somebody else's copy", async () => {

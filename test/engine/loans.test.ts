@@ -135,7 +135,7 @@ describe("giveBack", () => {
     await lend("db");
     await show("db");
     await giveBack("db");
-    expect(await rig.states()).toContain("db lingering");
+    expect(await rig.states()).toContain("db attached");
     expect(await outcomeOf(rig.perform(destroying("db")))).toBe("in_use");
     hide();
     await rig.destroy("db");
@@ -172,8 +172,21 @@ describe("a loan that nobody gives back", () => {
   it("is kept while its engine may still be about to mount it", async () => {
     await lend("db");
     expect(await outcomeOf(lend("db", "loan-2"))).toBe("in_use");
-    await later(MINUTE_MS);
+    await later(3 * MINUTE_MS);
     expect(await outcomeOf(lend("db", "loan-2"))).toBe("done");
+  });
+
+  it("is kept while its engine fills the volume before it mounts it", async () => {
+    await lend("db");
+    rig.holders.sitIn(await uuidOf("db"));
+    await later(3 * MINUTE_MS);
+    expect(await outcomeOf(lend("db", "loan-2"))).toBe("in_use");
+  });
+
+  it("does not end because the wall clock jumped", async () => {
+    await lend("db");
+    rig.clock.jump(60 * MINUTE_MS);
+    expect(await outcomeOf(lend("db", "loan-2"))).toBe("in_use");
   });
 
   it("is kept while it cannot be ruled out that somebody has it", async () => {

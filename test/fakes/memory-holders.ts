@@ -6,6 +6,8 @@ export class MemoryHolders implements Holders {
   /** Mounts that exist; `namespace: "host"` is the daemon's own. */
   readonly held: HeldMount[] = [];
   readonly holding: HoldingProcess[] = [];
+  /** How often mounts were looked for. */
+  looks = 0;
   /** While set, every scan fails with it, as when a namespace cannot be ruled out. */
   failure: Error | undefined;
 
@@ -28,6 +30,7 @@ export class MemoryHolders implements Holders {
   }
 
   async mounts(uuids: readonly Incarnation[], scope: "everywhere" | "elsewhere"): Promise<readonly HeldMount[]> {
+    this.looks += 1;
     this.#failIfTold();
     return this.held.filter(
       (mount) => uuids.includes(mount.uuid) && (scope === "everywhere" || mount.namespace !== "host"),

@@ -1,5 +1,5 @@
 import { HoldfastError } from "../../src/domain/error.ts";
-import type { ContainerProcess, DirectoryIdentity } from "../../src/domain/records.ts";
+import type { ContainerProcess, DirectoryIdentity, DirectoryThisBoot } from "../../src/domain/records.ts";
 import type { Mode } from "../../src/domain/resource.ts";
 import type { Incarnation } from "../../src/domain/units.ts";
 import type {
@@ -179,9 +179,12 @@ export class MemoryMounter implements Mounter {
     if (this.#top(request) !== undefined) {
       throw new HoldfastError("conflict", `${action}: something is mounted there already`);
     }
-    const madeMountpoint = !this.#mountpoints.has(keyOf(request));
-    this.#mountpoints.add(keyOf(request));
-    return { mount: this.#push(request, request.uuid, request.mode), madeMountpoint };
+    const place = request.process?.rootfs === undefined ? keyOf(request) : mountpointOf(request, request.process).ino;
+    const madeMountpoint = !this.#mountpoints.has(place);
+    this.#mountpoints.add(place);
+    const mount = this.#push(request, request.uuid, request.mode);
+    if (request.process === undefined) return { mount, madeMountpoint };
+    return { mount, madeMountpoint, mountpoint: mountpointOf(request, request.process) };
   }
 
   #detach(mounted: MountedAt, lazy: boolean): void {
@@ -233,6 +236,11 @@ export class MemoryMounter implements Mounter {
 /** One of `places`. */
 export function keyOf({ sandbox, containerPath, process }: MountTarget): string {
   return `${process === undefined ? "" : namespaceOf(process)}${sandbox}/${containerPath}`;
+}
+
+/** Containers that share a root share its directories. */
+function mountpointOf(target: MountTarget, { rootfs, mountNamespace }: ContainerProcess): DirectoryThisBoot {
+  return { ino: `${rootfs?.ino ?? mountNamespace}:${target.sandbox}/${target.containerPath}`, device: "254:0" };
 }
 
 function namespaceOf({ mountNamespace }: ContainerProcess): string {

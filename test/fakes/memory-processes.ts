@@ -11,12 +11,14 @@ interface Watch {
 export class MemoryProcesses implements Processes {
   readonly #alive = new Map<number, ContainerProcess>();
   readonly #watches = new Set<Watch>();
+  readonly #mistaken = new Set<number>();
   #ticks = 0;
 
   /** Starts a process with a mount namespace of its own. */
-  start(pid: number): ContainerProcess {
+  start(pid: number, startTime?: string): ContainerProcess {
     this.#ticks += 1;
-    const process = { pid, startTime: String(this.#ticks), mountNamespace: `ns-of-${pid}-${this.#ticks}` };
+    const mountNamespace = `ns-of-${pid}-${this.#ticks}`;
+    const process = { pid, startTime: startTime ?? String(this.#ticks), mountNamespace };
     this.#alive.set(pid, process);
     return process;
   }
@@ -29,6 +31,12 @@ export class MemoryProcesses implements Processes {
       this.#watches.delete(watch);
       queueMicrotask(watch.onEnd);
     }
+  }
+
+  /** A process that lives reads as ended, as when it cannot be looked at. */
+  pretendEnded(pid: number, ended: boolean): void {
+    if (ended) this.#mistaken.add(pid);
+    else this.#mistaken.delete(pid);
   }
 
   reboot(): void {
@@ -54,7 +62,7 @@ export class MemoryProcesses implements Processes {
   }
 
   hasEnded({ pid, startTime }: ContainerProcess): boolean {
-    return this.#alive.get(pid)?.startTime !== startTime;
+    return this.#mistaken.has(pid) || this.#alive.get(pid)?.startTime !== startTime;
   }
 
   watch(process: ContainerProcess, onEnd: () => void): () => void {

@@ -20,6 +20,7 @@ import { createSymlinkMounter } from "../../src/host/symlink-mounter.ts";
 import { MS, mount } from "../../src/host/syscalls.ts";
 import type { MountedAt, MountRequest } from "../../src/ports/mounter.ts";
 import { mayMount } from "../e2e/privileges.ts";
+import { startLeaderless } from "../support/leaderless.ts";
 import { attachAndRecord, MountPlace, type TestVolume } from "../support/mount-place.ts";
 import {
   type ContainerOptions,
@@ -143,6 +144,44 @@ describe.runIf(mayMount)("bind mounter in a container's namespace", () => {
       writeFileSync(mountpoint(), "mine");
       await expect(mounter.attach(request(container))).rejects.toMatchObject({ code: "conflict" });
       expect(container.mounts()).toEqual(["/"]);
+    });
+
+    it("names a place below the root by its path", async () => {
+      const container = await start();
+      writeFileSync(join(rootfs, "data"), "mine");
+      await expect(mounter.attach(request(container, { sandbox: "/" }))).rejects.toMatchObject({
+        message: expect.stringContaining(" at /data: "),
+      });
+    });
+
+    it("refuses a root that its runtime has not bound yet, where the volume would not be seen", async () => {
+      const container = await start({ waits: true, bound: false });
+      await expect(mounter.attach(request(container))).rejects.toMatchObject({
+        code: "unsupported",
+        message: expect.stringContaining(`${rootfs} is not mounted yet`),
+      });
+      expect(readdirSync(join(rootfs, "box"))).toEqual([]);
+    });
+
+    it("takes the root that the container has, also where it shows itself by its runtime's path", async () => {
+      const again = join(rootfs, rootfs);
+      mkdirSync(again, { recursive: true });
+      const container = await start({ mounts: `mount --bind "${rootfs}" "${again}"` });
+      const mounted = await attach(request(container));
+      expect(container.run("cat", "/box/data/name")).toBe(mounted.uuid);
+      await mounter.detach(mounted, keep);
+      expect(container.mounts()).toEqual(["/", rootfs]);
+    });
+
+    it("says which directory it covers, made or not", async () => {
+      const container = await start();
+      mkdirSync(mountpoint());
+      const { ino } = statSync(mountpoint(), { bigint: true });
+      expect((await attach(request(container))).mountpoint).toEqual({
+        ino: String(ino),
+        device: container.process.rootfs?.device,
+      });
+      expect((await attach(place.newRequest())).mountpoint).toBeUndefined();
     });
 
     it("shows the volume to the container that runs, and to nobody else", async () => {
@@ -299,6 +338,62 @@ describe.runIf(mayMount)("bind mounter in a container's namespace", () => {
       await mounter.clear(mounted);
       expect([isThere(join(sandbox, "data")), isThere(join(rootfs, sandbox, "data"))]).toEqual([true, true]);
     });
+  });
+
+  describe("a mountpoint that lies on a mount of the container", () => {
+    const image = () => join(rootfs, "srv/data");
+    const attachOnTmpfs = async () => {
+      mkdirSync(image(), { recursive: true });
+      const container = await start({ mounts: "mount -t tmpfs none srv" });
+      const mounted = await attach(request(container, { sandbox: "/srv" }));
+      expect(mounted.madeMountpoint).toBe(true);
+      return { container, mounted };
+    };
+
+    it("is removed there, when the volume is detached", async () => {
+      const { container, mounted } = await attachOnTmpfs();
+      await mounter.detach(mounted, keep);
+      expect([container.run("ls", "/srv"), isThere(image())]).toEqual(["", true]);
+    });
+
+    it("is not looked for below the rootfs, where the image has an empty directory of its own", async () => {
+      const { container, mounted } = await attachOnTmpfs();
+      await container.stop();
+      await mounter.clear(mounted);
+      await mounter.detach(mounted, keep);
+      expect(isThere(image())).toBe(true);
+    });
+
+    it("is not removed where none was recorded", async () => {
+      const container = await start();
+      const { mountpoint: _, ...mounted } = await attach(request(container));
+      await mounter.detach(mounted, keep);
+      await mounter.clear(mounted);
+      expect([container.mounts(), existsSync(mountpoint())]).toEqual([["/"], true]);
+    });
+  });
+
+  it("leaves an empty directory that the container has put in the mountpoint's place", async () => {
+    const container = await start();
+    const mounted = await attach(request(container));
+    container.run("mkdir", "/moved", "/box/new");
+    container.run("mount", "-o", "move", "/box/data", "/moved");
+    container.run("mv", "/box/data", "/box/old");
+    container.run("mv", "/box/new", "/box/data");
+    await mounter.detach(mounted, keep);
+    expect([container.mounts(), existsSync(mountpoint())]).toEqual([["/"], true]);
+  });
+
+  it("reaches a container whose first thread has exited", async () => {
+    const leaderless = await startLeaderless({ ownNamespace: true });
+    stops.push(() => leaderless.stop());
+    const processes = createProcesses();
+    const process = processes.identify({ pid: leaderless.pid });
+    processes.close();
+    const mounted = await attach(place.newRequest({ process }));
+    expect(await mounter.inspect(mounted)).toMatchObject({ state: "exact" });
+    await mounter.detach(mounted, keep);
+    expect(await mounter.inspect(mounted)).toEqual({ state: "missing" });
   });
 
   describe("a rootfs that two containers share", () => {

@@ -6,9 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ContainerProcess } from "../../src/domain/records.ts";
 import { createProcesses } from "../../src/host/container-processes.ts";
+import { otherThreads, statOf } from "../../src/host/processes.ts";
 import { runtimeOf } from "../../src/host/runtime-of.ts";
 import type { Processes } from "../../src/ports/processes.ts";
 import { mayMount } from "../e2e/privileges.ts";
+import { startLeaderless } from "../support/leaderless.ts";
 import { MountPlace } from "../support/mount-place.ts";
 import { makeRootfs, startPivoted } from "../support/pivoted-container.ts";
 
@@ -44,6 +46,13 @@ async function startZombie(): Promise<ContainerProcess> {
   return running;
 }
 
+/** What is said of one of our own threads, as if it were a process. */
+function aThread(): ContainerProcess {
+  const [thread = 0] = otherThreads(process.pid);
+  const startTime = statOf(thread)?.startTime ?? "";
+  return { ...processes.identify({ pid: process.pid }), pid: thread, startTime };
+}
+
 /** Counts the calls of `onEnd`, and says when the first came. */
 function counting(process: ContainerProcess) {
   const counted = { calls: 0, at: 0, cancel: () => {} };
@@ -61,6 +70,41 @@ describe("identify", () => {
     const zombie = await startZombie();
     for (const gone of [pid, 0, -1, 2 ** 31, zombie.pid]) {
       expect(() => processes.identify({ pid: gone })).toThrow(expect.objectContaining({ code: "no_such_process" }));
+    }
+  });
+
+  it("refuses the number of a thread, and names the process to use", () => {
+    const { pid } = aThread();
+    expect(() => processes.identify({ pid })).toThrow(
+      expect.objectContaining({
+        code: "invalid",
+        message: `Cannot use process ${pid}: it is a thread of process ${process.pid}, use that one`,
+      }),
+    );
+  });
+
+  it("refuses a rootfs whose .. means one directory to the kernel and another in its text", () => {
+    const place = new MountPlace();
+    try {
+      for (const name of ["bundle/rootfs", "else/where", "else/rootfs"]) {
+        mkdirSync(join(place.root, name), { recursive: true });
+      }
+      const bundle = join(place.root, "bundle");
+      symlinkSync("../else/where", join(bundle, "away"));
+      symlinkSync("rootfs", join(bundle, "near"));
+      for (const seenBy of [undefined, process.pid]) {
+        const identify = (rootfs: string) =>
+          processes.identify({ pid: process.pid, rootfs, ...(seenBy === undefined ? {} : { seenBy }) });
+        expect(() => identify(`${bundle}/away/../rootfs`)).toThrow(
+          expect.objectContaining({
+            code: "invalid",
+            message: expect.stringContaining("root.path means different directories to different runtimes"),
+          }),
+        );
+        expect(identify(`${bundle}//near/../rootfs/.`).rootfs?.path).toBe(`${bundle}/rootfs`);
+      }
+    } finally {
+      place.dispose();
     }
   });
 
@@ -109,6 +153,18 @@ describe("hasEnded", () => {
     expect(processes.hasEnded(running)).toBe(false);
     expect(processes.hasEnded({ ...running, startTime: "1" })).toBe(true);
   });
+
+  it("is not said of a process whose first thread alone has exited, until the others have", async () => {
+    const leaderless = await startLeaderless();
+    const process = processes.identify({ pid: leaderless.pid });
+    const watched = counting(process);
+    expect(statOf(process.pid)?.state).toBe("Z");
+    await sleep(250);
+    expect([processes.hasEnded(process), watched.calls]).toEqual([false, 0]);
+    await leaderless.stop();
+    expect(processes.hasEnded(process)).toBe(true);
+    await expect.poll(() => watched.calls, { timeout: 250, interval: 5 }).toBe(1);
+  });
 });
 
 describe("watch", () => {
@@ -135,6 +191,15 @@ describe("watch", () => {
     const calls = () => watches.map((watched) => watched.calls);
     expect(calls()).toEqual([0, 0, 0]);
     await expect.poll(calls, { timeout: 250, interval: 5 }).toEqual([1, 1, 1]);
+  });
+
+  it("takes the number of a thread, which no pidfd can be had of", async () => {
+    const watched = counting(aThread());
+    await sleep(150);
+    expect(watched.calls).toBe(0);
+    watched.cancel();
+    const gone = counting({ ...aThread(), startTime: "1" });
+    await expect.poll(() => gone.calls, { timeout: 250, interval: 5 }).toBe(1);
   });
 
   it("is silent once it was cancelled, also from within another one's call", async () => {

@@ -27,6 +27,10 @@ export interface PivotedContainer {
 export interface ContainerOptions {
   /** Whether it pivots only when it is told to. */
   readonly waits?: boolean;
+  /** Whether its runtime has bound its rootfs, as it must before it pivots; default: it has. */
+  readonly bound?: boolean;
+  /** What its namespace has mounted below its rootfs before it pivots: commands of a shell, in the rootfs. */
+  readonly mounts?: string;
   /** Whether it has a user namespace of its own, whose root is user 100000 of the host. */
   readonly ownUsers?: boolean;
 }
@@ -34,8 +38,9 @@ export interface ContainerOptions {
 /** The host's id of the root of a container with a user namespace of its own. */
 export const FIRST_ID = 100_000;
 
-const PIVOT_LATER = `mount --bind "$0" "$0"
+const PIVOT_LATER = `[ "$1" = unbound ] || mount --rbind "$0" "$0"
   cd "$0"
+  eval "$2"
   echo ready
   read go
   pivot_root . .old
@@ -67,6 +72,8 @@ export async function startPivoted(rootfs: string, options: ContainerOptions = {
     "-ec",
     PIVOT_LATER,
     rootfs,
+    options.bound === false ? "unbound" : "bound",
+    options.mounts ?? "",
   ];
   const child = spawn(file, args, { stdio: ["pipe", "pipe", "inherit"] });
   const stop = async () => {

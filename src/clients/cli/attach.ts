@@ -7,7 +7,7 @@ import { openAgent } from "./agent.ts";
 import { type AttachmentArgument, parseAttachment } from "./attachment-argument.ts";
 import { addExamples, type CommandContext, type Configure } from "./command.ts";
 import { attachmentPath, type ContainerPlace, findContainer, keptVolumes, placeOf } from "./container.ts";
-import { addJsonOptions, asUsage, collected, type JsonOptions, volumeText } from "./options.ts";
+import { addJsonOptions, asUsage, collected, type JsonOptions, parsePath, volumeText } from "./options.ts";
 import { printable, printableJson } from "./text.ts";
 
 interface AttachOptions extends JsonOptions {
@@ -22,8 +22,8 @@ export const configureAttach: Configure = (command, context) => {
   command
     .description(
       "Makes volumes appear in a container's sandbox, or with --pid in a container that runs, beside those that it has " +
-        "already. A volume that it has already moves to the path and mode given now. The end of the process that --pid " +
-        "names takes them out again.",
+        "already. A volume that it has already moves to the path given now; to change only its mode, detach it first. " +
+        "The end of the process that --pid names takes them out again.",
     )
     .argument(
       "<ROLE/ID[:PATH[:ro]]...>",
@@ -36,6 +36,7 @@ export const configureAttach: Configure = (command, context) => {
       "--sandbox <DIR>",
       "the container's directory (default: where the container has volumes already); with --pid a directory inside " +
         "the container (default: /)",
+      parsePath,
     )
     .option("--pid <PID>", "the first process of a container that runs", parsePid)
     .option("--uid <UID>", "who shall own the top of a volume that is empty (default: the sandbox's owner)", parseId)

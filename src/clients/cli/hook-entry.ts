@@ -19,9 +19,12 @@ const ENVIRONMENT = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
 const SCRIPTS = resolve(import.meta.dirname, "../oci-hook");
 const HOLDFAST = resolve(import.meta.dirname, "../../../scripts/holdfast");
 
-/** The quickest way that this node has to tell the daemon: perl, curl, or this program. */
+/**
+ * The quickest way that this node has to tell the daemon: perl, curl, or this program.
+ * @param socket absolute path
+ */
 export function hookEntry(socket: string): HookEntry {
-  const [path, ...args] = commandLine(resolve(socket));
+  const [path, ...args] = commandLine(socket);
   return { path, args: [path, ...args], env: ENVIRONMENT, timeout: TIMEOUT_S };
 }
 

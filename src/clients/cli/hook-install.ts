@@ -1,16 +1,19 @@
 /** The hooks.d file: podman and CRI-O put the hook into every container with our annotation. */
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rename, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { HoldfastError, messageOf } from "../../domain/error.ts";
 import { hookEntry } from "./hook-entry.ts";
+import { makeDirectories } from "./make-directories.ts";
 
 export const HOOKS_DIR = "/etc/containers/oci/hooks.d";
 
 const FILE_NAME = "holdfast.json";
 const FILE_MODE = 0o644;
+const DIRECTORY_MODE = 0o755;
 
 /**
  * Writes the file, all of it or not at all.
+ * @param socket absolute path
  * @returns where it is, and whether it had to be written
  */
 export async function installHook(
@@ -21,7 +24,7 @@ export async function installHook(
   const path = `${directory}/${FILE_NAME}`;
   const text = `${JSON.stringify(hookFile(socket), null, 2)}\n`;
   try {
-    await mkdir(directory, { recursive: true });
+    makeDirectories(directory, DIRECTORY_MODE);
     if ((await present(path)) === text) return { path, changed: false };
     await replaceFile(path, text);
     return { path, changed: true };

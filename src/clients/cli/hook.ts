@@ -1,10 +1,11 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { openAgent } from "./agent.ts";
 import { addExamples, type CommandContext, type Configure } from "./command.ts";
 import { cleanUp, prepare } from "./containerizer-hook.ts";
 import { hookEntry } from "./hook-entry.ts";
 import { HOOKS_DIR, installHook } from "./hook-install.ts";
-import { addSocketOption, type SocketOptions } from "./options.ts";
+import { addSocketOption, parsePath, type SocketOptions } from "./options.ts";
 import { parseInput } from "./stdin.ts";
 import { printable, printableJson } from "./text.ts";
 
@@ -25,7 +26,9 @@ function addConfig(parent: Command, context: CommandContext): void {
   const command = subcommand(parent, "config", OCI)
     .summary("print the hooks object for a bundle's config.json")
     .description("Prints the hooks object that a bundle's config.json needs.")
-    .action(({ socket }: SocketOptions) => context.print(printableJson({ createRuntime: [hookEntry(socket)] })));
+    .action(({ socket }: SocketOptions) => {
+      context.print(printableJson({ createRuntime: [hookEntry(socketPath(command, socket))] }));
+    });
   addSocketOption(command, context);
   addExamples(command, "holdfast hook config", "holdfast hook config --socket /run/holdfast/holdfast.sock");
 }
@@ -39,13 +42,24 @@ function addInstall(parent: Command, context: CommandContext): void {
   const command = subcommand(parent, "install", OCI)
     .summary("write the hooks.d file for podman and CRI-O")
     .description("Writes holdfast.json, which podman and CRI-O read for every container. Repeating it changes nothing.")
-    .option("--hooks-dir <DIR>", "where they look for hooks; made if it is missing", HOOKS_DIR)
+    .option("--hooks-dir <DIR>", "where they look for hooks; made if it is missing", parsePath, HOOKS_DIR)
     .action(async ({ hooksDir, socket }: InstallOptions) => {
-      const { path, changed } = await installHook(hooksDir, socket);
+      const { path, changed } = await installHook(hooksDir, socketPath(command, socket));
       context.print(printable(changed ? `Wrote ${path}` : `${path} is as it should be already`));
     });
   addSocketOption(command, context);
   addExamples(command, "holdfast hook install", "holdfast hook install --hooks-dir /usr/share/containers/oci/hooks.d");
+}
+
+/** What fits into a socket's address, without its final NUL. */
+const SOCKET_BYTES_MAX = 107;
+
+/** Where the hook will look for the daemon, from any directory. */
+function socketPath(command: Command, socket: string): string {
+  const path = resolve(socket);
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= SOCKET_BYTES_MAX) return path;
+  return command.error(`error: the socket ${path} has ${bytes} bytes, expected at most ${SOCKET_BYTES_MAX}`);
 }
 
 /** `hook createRuntime`: what the scripts beside this program do faster. */

@@ -20,6 +20,7 @@ export function addSocketOption(command: Command, context: CommandContext): Comm
   return command.option(
     "--socket <PATH>",
     "the daemon's agent socket (environment: HOLDFAST_SOCKET)",
+    parsePath,
     context.defaultSocket,
   );
 }
@@ -43,6 +44,12 @@ function parseLabel(text: string): Label {
   const [key = "", ...rest] = text.split("=");
   if (key === "") throw new InvalidArgumentError("Expected KEY or KEY=VALUE");
   return rest.length === 0 ? { key } : { key, value: rest.join("=") };
+}
+
+/** A path as it was given: an empty one would mean the working directory. */
+export function parsePath(text: string): string {
+  if (text === "") throw new InvalidArgumentError("Expected a path");
+  return text;
 }
 
 export interface VolumeName {

@@ -9,6 +9,7 @@
 
 my ($socket_path, $seconds) = @ARGV;
 my ($AF_UNIX, $SOCK_STREAM, $PATH_BYTES_MAX) = (1, 1, 107);
+my $PAUSE_SECONDS = 0.25;
 
 chdir '/';
 $SIG{PIPE} = 'IGNORE';
@@ -18,8 +19,14 @@ alarm($seconds || 25);
 my $state = read_all(\*STDIN);
 exit 0 if index($state, 'io.holdfast.volumes') < 0;
 
-my $answer = ask("POST /v1/hooks/createRuntime HTTP/1.0\r\nAccept: text/plain\r\nContent-Type: application/json\r\n"
-    . 'Content-Length: ' . length($state) . "\r\n\r\n" . $state);
+my $request = "POST /v1/hooks/createRuntime HTTP/1.0\r\nAccept: text/plain\r\nContent-Type: application/json\r\n"
+    . 'Content-Length: ' . length($state) . "\r\n\r\n" . $state;
+my $answer = ask($request);
+if ($answer eq '') {
+    # The daemon has too many connections, or has just ended. Asking twice changes nothing more than asking once.
+    select(undef, undef, undef, $PAUSE_SECONDS);
+    $answer = ask($request);
+}
 exit 0 if $answer =~ m{^HTTP/1\.\d 2\d\d };
 $answer =~ m{^HTTP/1\.\d \d\d\d .*?\r\n\r\n(.*)$}s or fail("the daemon at $socket_path ended before it answered");
 fail($1);
@@ -28,6 +35,7 @@ sub ask {
     my ($request) = @_;
     my $daemon;
     fail("cannot reach the daemon at $socket_path: the path is too long") if length($socket_path) > $PATH_BYTES_MAX;
+    # Where too many wait to be accepted, connect waits too: only one that must not block says EAGAIN.
     socket($daemon, $AF_UNIX, $SOCK_STREAM, 0)
         && connect($daemon, pack('S a108', $AF_UNIX, $socket_path))
         or fail("cannot reach the daemon at $socket_path: $!");

@@ -6,7 +6,6 @@
  * Volumes are mounted by `createRuntime` (or its deprecated twin `prestart`), the one moment at which the container's
  * mount namespace is there and its first process not yet running.
  */
-import { posix } from "node:path";
 import { z } from "zod";
 import { HoldfastError } from "../../domain/error.ts";
 import { parseContainerId } from "../../domain/names.ts";
@@ -111,7 +110,8 @@ export function parseWish(
     sandbox: parseSandbox(wanted.sandbox ?? "/", `annotation ${SANDBOX}`),
     volumes,
     ...(user === undefined ? {} : { owner: Object.freeze({ uid: user.uid, gid: user.gid }) }),
-    rootfs: posix.resolve(bundle, root.path),
+    // As it is written: runtimes do not agree on what a ".." in it means.
+    rootfs: root.path.startsWith("/") ? root.path : `${bundle}/${root.path}`,
   };
 }
 

@@ -30,10 +30,13 @@ export interface AgentSocketOptions {
 /** curl declares this when it is told nothing else. */
 const CURL_MEDIA_TYPE = "application/x-www-form-urlencoded";
 
+/** Every container that starts has a hook that waits. */
+const CONNECTIONS_MAX = 4096;
+
 /** Starts to listen. @throws `conflict` when somebody answers there, or the path is not a socket */
 export async function startAgentSocket(options: AgentSocketOptions): Promise<{ close(): Promise<void> }> {
   const { engine, path, version, log, mode } = options;
-  const app = createApp({ engine, log, admit: admitPeers(options.peer) });
+  const app = createApp({ engine, log, admit: admitPeers(options.peer), connectionsMax: CONNECTIONS_MAX });
   addV1Routes(app, { engine, version, readBody });
   addContainerRoutes(app, engine, readBody);
   addHookRoutes(app, { engine, host: options.hookHost, peer: options.peer, readBody });

@@ -2,26 +2,19 @@
  * The file of a Unix socket. It is made under a private name, gets its mode, and is renamed to its place, so that nobody can
  * open it before its mode is right, and a stale one of a killed daemon is replaced in one step.
  */
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  type Stats,
-  unlinkSync,
-} from "node:fs";
+import { chmodSync, lstatSync, mkdtempSync, renameSync, rmdirSync, rmSync, type Stats, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { HoldfastError } from "../../domain/error.ts";
 import { listenError } from "./listen-error.ts";
+import { makeDirectories } from "./make-directories.ts";
 
 const DIRECTORY_MODE = 0o755;
 /** What fits into a socket's address, without its final NUL. */
 const PATH_BYTES_MAX = 107;
+/** How many may wait to be accepted; what the kernel grants by default. */
+const BACKLOG = 4096;
 
 /**
  * Listens on `path`.
@@ -30,7 +23,7 @@ const PATH_BYTES_MAX = 107;
  */
 export async function listenOnSocket(app: FastifyInstance, path: string, mode: number): Promise<() => void> {
   try {
-    makeDirectory(dirname(path));
+    makeDirectories(dirname(path), DIRECTORY_MODE);
     await requireFree(path);
     const made = await makeSocket(app, path, mode);
     return () => {
@@ -43,19 +36,13 @@ export async function listenOnSocket(app: FastifyInstance, path: string, mode: n
   }
 }
 
-function makeDirectory(directory: string): void {
-  const made = mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
-  // The umask may have taken bits away.
-  if (made !== undefined) chmodSync(directory, DIRECTORY_MODE);
-}
-
 async function makeSocket(app: FastifyInstance, path: string, mode: number): Promise<Stats> {
   const nursery = mkdtempSync(`${dirname(path)}/.`);
   const temporary = join(nursery, "s");
   try {
     requireShort(path);
     requireShort(temporary);
-    await app.listen({ path: temporary });
+    await app.listen({ path: temporary, backlog: BACKLOG });
     chmodSync(temporary, mode);
     const made = lstatSync(temporary);
     renameSync(temporary, path);

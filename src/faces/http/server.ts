@@ -37,6 +37,8 @@ export interface Door {
   readonly admit: (request: FastifyRequest, reply: FastifyReply) => Actor | Promise<Actor>;
   /** PEM. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+  /** Connections beyond it are ended at once; default 256. */
+  readonly connectionsMax?: number;
   /** How refusals read, where the protocol is another's. */
   readonly form?: RefusalForm;
 }
@@ -76,7 +78,7 @@ export function createApp(door: Door): FastifyInstance {
     door.tls === undefined
       ? fastify({ ...options, http: limits })
       : (fastify({ ...options, https: { ...limits, ...door.tls } }) as unknown as FastifyInstance);
-  app.server.maxConnections = CONNECTIONS_MAX;
+  app.server.maxConnections = door.connectionsMax ?? CONNECTIONS_MAX;
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", collectBody);

@@ -41,6 +41,26 @@ test.each([
   expect(changes()).toHaveLength(0);
 });
 
+test.each([
+  ["--sandbox", ""],
+  ["--sandbox", "", "--pid", "12"],
+  ["--socket", ""],
+])("attach refuses an empty path: %s '%s'", async (...args) => {
+  const outcome = await holdfast("attach", "ads/db", "--container", "web-1", ...args);
+  expect(outcome).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining("argument '' is invalid. Expected a path"),
+  });
+  expect(daemon.seen).toHaveLength(0);
+});
+
+test("attach --help says that a change of mode needs a detach", async () => {
+  const { stdout } = await holdfast("attach", "--help");
+  expect(stdout.replace(/\s+/g, " ")).toContain(
+    "moves to the path given now; to change only its mode, detach it first.",
+  );
+});
+
 test("attach needs a container or a process", async () => {
   expect(await holdfast("attach", "ads/db")).toMatchObject({
     status: 2,

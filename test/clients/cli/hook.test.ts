@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -47,8 +56,50 @@ describe("hook config", () => {
   });
 });
 
+describe.each(["config", "install"])("hook %s", (command) => {
+  const hooksDir = () => (command === "install" ? ["--hooks-dir", directory] : []);
+
+  test("refuses an empty socket", async () => {
+    expect(await run(daemon.socket, "hook", command, ...hooksDir(), "--socket", "")).toMatchObject({
+      status: 2,
+      stdout: "",
+      stderr: expect.stringContaining("argument '' is invalid. Expected a path"),
+    });
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test.each([
+    ["given", (socket: string) => run(daemon.socket, "hook", command, ...hooksDir(), "--socket", socket)],
+    ["of the environment", (socket: string) => run(socket, "hook", command, ...hooksDir())],
+  ])("refuses a socket %s whose path no socket can have", async (_how, ask) => {
+    const [fits, long] = [`/${"x".repeat(106)}`, `/\u00fc${"x".repeat(105)}`];
+    expect(await ask(long)).toMatchObject({
+      status: 2,
+      stdout: "",
+      stderr: `holdfast: Cannot run hook: the socket ${long} has 108 bytes, expected at most 107, see holdfast hook --help`,
+    });
+    expect(readdirSync(directory)).toEqual([]);
+    expect(await ask(fits)).toMatchObject({ status: 0 });
+  });
+});
+
 describe("hook install", () => {
   const install = (hooksDir: string) => run(daemon.socket, "hook", "install", "--hooks-dir", hooksDir);
+
+  test("refuses an empty directory", async () => {
+    expect(await install("")).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("option '--hooks-dir <DIR>' argument '' is invalid. Expected a path"),
+    });
+    expect(existsSync("holdfast.json")).toBe(false);
+  });
+
+  test("ends where no directory can be made", async () => {
+    expect(await install("/proc/nope/deeper")).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^holdfast: Cannot write \/proc\/nope\/deeper\/holdfast\.json: ENOENT/),
+    });
+  });
 
   test("says why it cannot write", async () => {
     writeFileSync(join(directory, "file"), "");
@@ -56,11 +107,12 @@ describe("hook install", () => {
     expect(outcome).toMatchObject({ status: 1, stderr: expect.stringContaining("Cannot write ") });
   });
 
-  test("makes the directory and writes one file that everybody may read", async () => {
+  test("makes directories and writes one file that everybody may read", async () => {
     const hooksDir = join(directory, "oci", "hooks.d");
     const old = process.umask(0o077);
     expect(await install(hooksDir)).toEqual({ status: 0, stdout: `Wrote ${hooksDir}/holdfast.json`, stderr: "" });
     process.umask(old);
+    for (const made of [join(directory, "oci"), hooksDir]) expect(statSync(made).mode & 0o777).toBe(0o755);
     expect(readdirSync(hooksDir)).toEqual(["holdfast.json"]);
     const path = join(hooksDir, "holdfast.json");
     expect(statSync(path).mode & 0o777).toBe(0o644);

@@ -1,5 +1,6 @@
 /** The programs that a runtime runs, as it runs them: with a state on stdin and next to nothing in the environment. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createPlainServer } from "node:net";
@@ -26,6 +27,20 @@ const UNASKED = { ...STATE, annotations: { other: "x" } };
 
 /** One line as runc writes it, or as crun does; with and without a newline in the end. */
 const FORMS = [JSON.stringify(STATE), `${JSON.stringify(STATE)}\n`, JSON.stringify(STATE, null, 4)];
+
+/** Accepts nobody for a while, with a full queue; then answers everybody who says something. */
+const BUSY_DAEMON = `
+use Socket;
+my ($daemon, $first);
+socket($daemon, AF_UNIX, SOCK_STREAM, 0) && bind($daemon, sockaddr_un($ARGV[0])) && listen($daemon, 0) or die $!;
+socket($first, AF_UNIX, SOCK_STREAM, 0) && connect($first, sockaddr_un($ARGV[0])) or die $!;
+shutdown($first, 1);
+syswrite(STDOUT, "full");
+select(undef, undef, undef, 0.3);
+while (accept(my $client, $daemon)) {
+    sysread($client, my $request, 65536) and syswrite($client, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+}
+`;
 
 interface Ended {
   readonly status: number | null;
@@ -103,14 +118,67 @@ describe.each(PROGRAMS)("$name", ({ needs, args }) => {
     expect([status, stderr]).toEqual([1, `holdfast: the daemon at ${socket} does not answer\n`]);
   });
 
-  test("gives up on a daemon that ends before it answers", async () => {
-    const server = createPlainServer((connection) => connection.destroy());
+  /** Breaks the first `broken` connections once they have said something, answers the others. */
+  async function serveAfter(broken: number): Promise<{ connections: number }> {
+    const seen = { connections: 0 };
+    const server = createPlainServer((connection) => {
+      seen.connections += 1;
+      const breaks = seen.connections <= broken;
+      connection.on("error", () => {});
+      connection.once("data", () => (breaks ? connection.destroy() : connection.end(answer)));
+    });
+    const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
     await new Promise<void>((done) => server.listen(socket, done));
     servers.push(server);
+    return seen;
+  }
+
+  test("gives up on a daemon that ends twice before it answers", async () => {
+    const seen = await serveAfter(9);
     const { status, stderr } = await hook(JSON.stringify(STATE));
-    expect(status).toBe(1);
-    // Which of the two it is depends on how soon it ends.
-    expect(stderr).toMatch(/^holdfast: (the daemon at .* ended before it answered|cannot reach the daemon at .*)\n$/);
+    expect([status, stderr]).toEqual([1, `holdfast: the daemon at ${socket} ended before it answered\n`]);
+    expect(seen.connections).toBe(2);
+  });
+
+  test("tries once more when the connection broke before an answer came", async () => {
+    const seen = await serveAfter(1);
+    expect(await hook(JSON.stringify(STATE))).toMatchObject({ status: 0, stdout: "", stderr: "" });
+    expect(seen.connections).toBe(2);
+  });
+
+  test("does not try again when an answer broke off", async () => {
+    let connections = 0;
+    const server = createPlainServer((connection) => {
+      connections += 1;
+      connection.on("error", () => {});
+      connection.once("data", () => connection.end("HTTP/1.1 409 Conflict\r\nContent-Length: 99\r\n\r\nCannot"));
+    });
+    await new Promise<void>((done) => server.listen(socket, done));
+    servers.push(server);
+    expect((await hook(JSON.stringify(STATE))).status).toBe(1);
+    expect(connections).toBe(1);
+  });
+
+  test("takes no longer for both tries than it may", async () => {
+    let connections = 0;
+    const server = createPlainServer((connection) => {
+      connections += 1;
+      connection.on("error", () => {});
+      if (connections === 1) connection.once("data", () => setTimeout(() => connection.destroy(), 1500));
+    });
+    await new Promise<void>((done) => server.listen(socket, done));
+    servers.push(server);
+    const { status, stderr, ms } = await hook(JSON.stringify(STATE), "3");
+    expect([status, stderr]).toEqual([1, `holdfast: the daemon at ${socket} does not answer\n`]);
+    expect(connections).toBe(2);
+    expect(ms).toBeLessThan(3900);
+  });
+
+  test("gets through when more clients wait than the daemon's queue holds", async () => {
+    const server = spawn("/usr/bin/perl", ["-e", BUSY_DAEMON, socket], { stdio: ["ignore", "pipe", "inherit"] });
+    servers.push({ close: () => server.kill() });
+    await once(server.stdout, "data");
+    expect(await hook(JSON.stringify(STATE))).toMatchObject({ status: 0, stdout: "", stderr: "" });
   });
 
   test.each([400, 409, 503])("says in one line why the daemon refuses with %d", async (status) => {

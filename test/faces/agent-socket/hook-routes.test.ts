@@ -192,6 +192,18 @@ describe("POST /v1/hooks/STAGE", () => {
     expect(call?.args[1]).not.toHaveProperty("owner");
   });
 
+  it("hands on a root as it is written, since runtimes differ on what .. in it means", async () => {
+    for (const [path, rootfs] of [
+      ["link/../rootfs", "/run/bundles/web-1/link/../rootfs"],
+      ["/images/link/../web", "/images/link/../web"],
+    ]) {
+      door.engine.calls.length = 0;
+      config = bundleOf(annotated([DB]), { root: { path } });
+      await post(stateOf(annotated([DB])));
+      expect(door.engine.calls).toMatchObject([{ args: [ADA, { process: { rootfs } }] }]);
+    }
+  });
+
   it("takes the bundle's annotations before the state's", async () => {
     config = bundleOf(annotated([{ ...DB, id: "other" }]));
     await post(stateOf(annotated([DB], { "io.holdfast.sandbox": "/told" })));
