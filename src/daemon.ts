@@ -32,12 +32,14 @@ import { shareSandboxRoot } from "./host/sandbox-root.ts";
 import { hasHistory } from "./host/survey.ts";
 import { openSystemClock } from "./host/system-clock.ts";
 import { systemRandom } from "./host/system-random.ts";
+import type { ServiceManager } from "./host/systemd.ts";
 import { detectDiskMb, prepareWorkRoot } from "./host/work-root.ts";
 import { createLog, type FlushableLog } from "./observe/log.ts";
 import { createMetrics } from "./observe/metrics.ts";
 import type { Authenticator } from "./ports/authenticator.ts";
 import type { Disk } from "./ports/disk.ts";
 import type { Log } from "./ports/log.ts";
+import { reportReady } from "./service.ts";
 import { openCheckpoint } from "./store/checkpoint.ts";
 import { encodeNodeLabel, encodeVolumeLabel } from "./store/label.ts";
 
@@ -63,15 +65,20 @@ export interface Daemon {
 const EXIT_STORE = 74;
 
 /** The configuration file, and how to read it again with the flags that win over it. */
-export interface ConfigurationFile {
+interface ConfigurationFile {
   readonly path: string;
   readonly load: () => Promise<Settings>;
 }
 
 /** Runs until SIGTERM or SIGINT; a second signal does not wait. */
-export async function runDaemon(settings: Settings, configuration?: ConfigurationFile): Promise<void> {
-  const daemon = await startDaemon(settings, configuration === undefined ? {} : { configuration });
+export async function runDaemon(
+  settings: Settings,
+  { manager, ...options }: DaemonOptions & { readonly manager: ServiceManager },
+): Promise<void> {
+  const daemon = await startDaemon(settings, options);
+  const service = await reportReady({ manager, engine: daemon.engine, log: daemon.log });
   await stopSignal(daemon.log);
+  service.stopping();
   await daemon.stop();
 }
 
@@ -309,7 +316,8 @@ async function openDisks(
   return disks;
 }
 
-function readTls({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }) {
+/** @throws `invalid` when they cannot be read or do not belong together */
+export function readTls({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }) {
   const tls = { cert: readPem(certFile), key: readPem(keyFile) };
   try {
     createSecureContext(tls);

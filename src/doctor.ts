@@ -18,7 +18,7 @@ import { HoldfastError, messageOf } from "./domain/error.ts";
 import { sameDirectory, type Volume } from "./domain/records.ts";
 import { type DiskSource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
 import type { StatusJson } from "./faces/http/wire.ts";
-import { describeFileSystem, whyVolatile } from "./host/file-system.ts";
+import { fileSystemTypeOf, whyVolatile } from "./host/file-system.ts";
 import { bindMountRefusal } from "./host/mount-probe.ts";
 import { isSharedAlone } from "./host/sandbox-root.ts";
 import { hasHistory, type Survey, type SurveyedVolume, surveyDisk } from "./host/survey.ts";
@@ -123,22 +123,13 @@ async function attempt(check: string, read: () => Promise<readonly string[]>): P
 function examineWorkRoot(root: string): Finding {
   if (!existsSync(root)) return doubt("work root", `${root} is not there yet: the daemon makes it at its first start`);
   try {
-    const type = typeOf(root);
+    const type = fileSystemTypeOf(root);
     const reason = whyVolatile(type);
     return reason === undefined
       ? ok("work root", `${root} on ${type}`)
       : bad("work root", `${root} is on ${type}, ${reason}`);
   } catch (error) {
     return bad("work root", `${root} cannot be examined (${messageOf(error)})`);
-  }
-}
-
-function typeOf(directory: string): string {
-  const fd = openSync(directory, "r");
-  try {
-    return describeFileSystem(fd).type;
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -43,15 +43,27 @@ const DAEMON_COMMANDS: CommandTable = {
 const configureDaemon: Configure = (command) => {
   command
     .description("Runs the daemon in the foreground, with JSON logs on stderr. Stopping it never unmounts a volume.")
-    .action(async (flags: Flags) => {
+    .option("--check", "say whether it would start, change nothing, and end")
+    .action(async ({ check, ...flags }: Flags & { readonly check?: true }) => {
       const settings = await settingsOf(flags);
-      const { runDaemon } = await import("./daemon.ts");
+      if (check === true) return (await import("./check.ts")).runCheck(settings);
+      const [{ runDaemon }, { takeServiceManager }] = await Promise.all([
+        import("./daemon.ts"),
+        import("./host/systemd.ts"),
+      ]);
+      const manager = takeServiceManager(process.env, process.pid);
       const { config } = flags;
-      const path = config === undefined ? undefined : resolve(config);
-      await runDaemon(settings, path === undefined ? undefined : { path, load: () => settingsOf(flags) });
+      const configuration =
+        config === undefined ? {} : { configuration: { path: resolve(config), load: () => settingsOf(flags) } };
+      await runDaemon(settings, { manager, ...configuration });
     });
   addDaemonOptions(command);
-  addExamples(command, "holdfast daemon --config /etc/holdfast/holdfast.yaml", "holdfast daemon --work-root /data");
+  addExamples(
+    command,
+    "holdfast daemon --config /etc/holdfast/holdfast.yaml",
+    "holdfast daemon --config /etc/holdfast/holdfast.yaml --check",
+    "holdfast daemon --work-root /data",
+  );
 };
 
 const configureDev: Configure = (command) => {

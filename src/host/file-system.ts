@@ -1,5 +1,5 @@
 /** Which file system a directory is on, and whether it can keep promises. */
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { tableIdOf } from "./mount-id.ts";
 import { findMount } from "./mount-table.ts";
@@ -29,6 +29,16 @@ export function describeFileSystem(fd: number): FileSystem {
   const { fsType: type = "unknown", source = "none" } = findMount(tableIdOf(fd)) ?? {};
   const uuid = source.startsWith("/") ? uuidOf(source) : undefined;
   return uuid === undefined ? { type } : { type, uuid };
+}
+
+/** The type of the file system that a directory is on. */
+export function fileSystemTypeOf(directory: string): string {
+  const fd = openSync(directory, "r");
+  try {
+    return describeFileSystem(fd).type;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Why volumes would not survive on this type of file system; `undefined` when they do, as far as is known. */

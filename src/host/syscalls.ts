@@ -7,7 +7,7 @@
  * A path is a string, or a buffer where it need not be UTF-8; one with a NUL is refused with `EINVAL`.
  * Descriptors are closed with `closeSync` of node:fs, in workers with `trackUnmanagedFds: false`.
  */
-import { constants as fsConstants } from "node:fs";
+import { closeSync, constants as fsConstants } from "node:fs";
 import { constants as osConstants } from "node:os";
 import koffi from "koffi";
 
@@ -184,6 +184,9 @@ const EPOLL =
 
 const SOCKET = { SOL_SOCKET: 1, SO_PEERCRED: 17, NOBODY: 0xffff_ffff } as const;
 
+/** For datagrams to Unix sockets; a path in an address ends with a zero. */
+const DATAGRAM = { AF_UNIX: 1, SOCK_DGRAM: 2, MSG_DONTWAIT: 0x40, PATH_BYTES_MAX: 107 } as const;
+
 const ERRNO_NAMES = errnoNames();
 const EINTR = osConstants.errno.EINTR;
 const EINVAL = osConstants.errno.EINVAL;
@@ -226,6 +229,8 @@ const callUmount2 = libc.func("umount2", "int", ["const char *", "int"]);
 const callUnshare = libc.func("unshare", "int", ["int"]);
 const callFlock = libc.func("flock", "int", ["int", "int"]);
 const callGetsockopt = libc.func("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
+const callSocket = libc.func("socket", "int", ["int", "int", "int"]);
+const callSendto = libc.func("sendto", "long", ["int", "void *", "size_t", "int", "void *", "uint32_t"]);
 const callFstatfs = libc.func("fstatfs", "int", ["int", "void *"]);
 const callGetdents64 = libc.func("getdents64", "long", ["int", "void *", "size_t"]);
 const callSetns = libc.func("setns", "int", ["int", "int"]);
@@ -628,6 +633,30 @@ export function lowerIoPriority(): void {
 
 export function geteuid(): number {
   return callGeteuid();
+}
+
+/** Sends one datagram to a Unix socket and waits for nothing; `@name` is one without a file. */
+export function sendDatagram(path: string, text: string): void {
+  const address = unixAddress(path);
+  const data = Buffer.from(text);
+  const fd = run("socket", path, () => callSocket(DATAGRAM.AF_UNIX, DATAGRAM.SOCK_DGRAM | O.CLOEXEC, 0));
+  try {
+    run("sendto", path, () => callSendto(fd, data, data.length, DATAGRAM.MSG_DONTWAIT, address, address.length));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** `sockaddr_un`; the zero that begins a name without a file is written as `@`. */
+function unixAddress(path: string): Buffer {
+  const name = Buffer.from(path);
+  if (name.length === 0 || name.length > DATAGRAM.PATH_BYTES_MAX || name.includes(0)) {
+    throw new SystemCallError("sendto", EINVAL, path);
+  }
+  const family = Buffer.alloc(2);
+  family.writeUInt16LE(DATAGRAM.AF_UNIX);
+  if (!path.startsWith("@")) return Buffer.concat([family, name, NUL]);
+  return Buffer.concat([family, NUL, name.subarray(1)]);
 }
 
 /** Whether something thrown is a failed system call with one of these errors. */

@@ -1,0 +1,76 @@
+/**
+ * What the service manager and the daemon tell each other, by systemd's three small protocols: readiness, status and
+ * signs of life as datagrams to `$NOTIFY_SOCKET`, how often those are wanted, and sockets that were opened beforehand.
+ * All of it comes in the environment, and is meant for this process and none that it starts.
+ */
+import { sendDatagram } from "./syscalls.ts";
+
+type Environment = Record<string, string | undefined>;
+
+export interface ServiceManager {
+  /** Sends `STATUS=...` and its like; without a service manager nothing happens. @throws `SystemCallError` */
+  notify(fields: Notice): void;
+  /** How long it waits for a sign of life; `undefined` when it waits for none. */
+  readonly watchdogMs: number | undefined;
+  /** Listening sockets, by the names of their units' `FileDescriptorName`. */
+  readonly listeners: ReadonlyMap<string, number>;
+}
+
+/** Names as sd_notify(3) has them. */
+export interface Notice {
+  readonly READY?: "1";
+  readonly RELOADING?: "1";
+  readonly STOPPING?: "1";
+  readonly WATCHDOG?: "1";
+  /** One line for `systemctl status`. */
+  readonly STATUS?: string;
+}
+
+const FIRST_FD = 3;
+const VARIABLES = [
+  "NOTIFY_SOCKET",
+  "WATCHDOG_USEC",
+  "WATCHDOG_PID",
+  "LISTEN_PID",
+  "LISTEN_FDS",
+  "LISTEN_FDNAMES",
+] as const;
+
+/** Reads what this process was given, and takes it out of the environment. */
+export function takeServiceManager(environment: Environment, pid: number): ServiceManager {
+  const given = Object.fromEntries(VARIABLES.map((name) => [name, environment[name]]));
+  for (const name of VARIABLES) delete environment[name];
+  const socket = given["NOTIFY_SOCKET"];
+  return {
+    notify: (fields) => {
+      if (socket !== undefined && socket !== "") sendDatagram(socket, noticeText(fields));
+    },
+    watchdogMs: watchdogMs(given, pid),
+    listeners: handedListeners(given, pid),
+  };
+}
+
+/** One field a line; a line break in a value would begin another field. */
+export function noticeText(fields: Notice): string {
+  return Object.entries(fields)
+    .map(([name, value]) => `${name}=${value.replaceAll(/\s+/g, " ")}`)
+    .join("\n");
+}
+
+/** `undefined` when no watchdog waits, or it waits for another process. */
+export function watchdogMs(environment: Environment, pid: number): number | undefined {
+  const { WATCHDOG_USEC: period = "", WATCHDOG_PID: owner } = environment;
+  if (owner !== undefined && owner !== String(pid)) return undefined;
+  return /^[1-9]\d{0,15}$/.test(period) ? Math.floor(Number(period) / 1000) : undefined;
+}
+
+/** Descriptors by name; empty when there are none or they are for another process. The first of a name counts. */
+export function handedListeners(environment: Environment, pid: number): ReadonlyMap<string, number> {
+  const { LISTEN_PID: owner, LISTEN_FDS: count = "", LISTEN_FDNAMES: names = "" } = environment;
+  const listeners = new Map<string, number>();
+  if (owner !== String(pid) || !/^[1-9]\d{0,3}$/.test(count)) return listeners;
+  for (const [index, name] of names.split(":").slice(0, Number(count)).entries()) {
+    if (name !== "" && !listeners.has(name)) listeners.set(name, FIRST_FD + index);
+  }
+  return listeners;
+}

@@ -1,0 +1,66 @@
+/**
+ * The daemon under a service manager: says when it is ready and what it is doing, and gives signs of life only while
+ * the engine really answers, so that a daemon that hangs is replaced.
+ */
+import { messageOf } from "./domain/error.ts";
+import type { Actor } from "./domain/operation.ts";
+import type { Engine, NodeStatus } from "./engine/engine.ts";
+import type { Notice, ServiceManager } from "./host/systemd.ts";
+import type { Log } from "./ports/log.ts";
+
+/** Signs of life in the time in which one is due: one may be late, and one lost. */
+const SIGNS_IN_PERIOD = 3;
+/** How often the status is told where nobody waits for signs of life. */
+const STATUS_INTERVAL_MS = 30_000;
+
+const SELF: Actor = Object.freeze({ kind: "peer", uid: 0 });
+
+export interface ServiceOptions {
+  readonly manager: ServiceManager;
+  readonly engine: Pick<Engine, "status">;
+  readonly log: Log;
+}
+
+/** Tells that the daemon is ready, and from then on how it is; `stopping` that its end has begun. */
+export async function reportReady({ manager, engine, log }: ServiceOptions): Promise<{ stopping(): void }> {
+  const tell = (notice: Notice): void => {
+    try {
+      manager.notify(notice);
+    } catch (error) {
+      log.warn({ error }, `Cannot tell the service manager: ${messageOf(error)}`);
+    }
+  };
+  let asking = false;
+  const giveSign = async (): Promise<void> => {
+    // An answer that is still out is no sign of life.
+    if (asking) return;
+    asking = true;
+    try {
+      tell({ WATCHDOG: "1", STATUS: statusLine(await engine.status(SELF)) });
+    } catch (error) {
+      log.error({ error }, `Cannot give a sign of life: ${messageOf(error)}`);
+    } finally {
+      asking = false;
+    }
+  };
+  tell({ READY: "1" });
+  await giveSign();
+  const periodMs = manager.watchdogMs === undefined ? STATUS_INTERVAL_MS : manager.watchdogMs / SIGNS_IN_PERIOD;
+  const timer = setInterval(() => void giveSign(), periodMs);
+  return {
+    stopping: () => {
+      clearInterval(timer);
+      tell({ STOPPING: "1", STATUS: "Stopping; what is mounted stays mounted" });
+    },
+  };
+}
+
+/** What `systemctl status` shows. */
+export function statusLine({ volumes, containers, problems }: NodeStatus): string {
+  const live = Object.entries(volumes).reduce((sum, [state, count]) => (state === "retained" ? sum : sum + count), 0);
+  const serving = `${live} volumes (${volumes.attached} attached to ${containers} containers), ${volumes.retained} retained`;
+  const [first] = problems;
+  if (first === undefined) return `Serving ${serving}`;
+  const rest = problems.length === 1 ? "" : ` (and ${problems.length - 1} more, see holdfast status)`;
+  return `Serving ${serving}; problem: ${first}${rest}`;
+}

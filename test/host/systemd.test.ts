@@ -1,0 +1,108 @@
+import { closeSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import koffi from "koffi";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { handedListeners, noticeText, takeServiceManager, watchdogMs } from "../../src/host/systemd.ts";
+
+describe("handedListeners", () => {
+  const three = { LISTEN_PID: "7", LISTEN_FDS: "3", LISTEN_FDNAMES: "agent:http:docker" };
+
+  test("takes nothing that is meant for another process", () => {
+    expect(handedListeners(three, 8).size).toBe(0);
+    expect(handedListeners({ ...three, LISTEN_PID: undefined }, 7).size).toBe(0);
+  });
+
+  test.each(["0", "-1", "x", "", "1e3", "99999"])("takes nothing for %j descriptors", (count) => {
+    expect(handedListeners({ ...three, LISTEN_FDS: count }, 7).size).toBe(0);
+  });
+
+  test("takes no more names than there are descriptors, and the first of two", () => {
+    expect([...handedListeners({ ...three, LISTEN_FDS: "2" }, 7)]).toEqual([
+      ["agent", 3],
+      ["http", 4],
+    ]);
+    expect([...handedListeners({ ...three, LISTEN_FDNAMES: "a::a" }, 7)]).toEqual([["a", 3]]);
+  });
+
+  test("counts from descriptor 3", () => {
+    expect([...handedListeners(three, 7)]).toEqual([
+      ["agent", 3],
+      ["http", 4],
+      ["docker", 5],
+    ]);
+  });
+});
+
+describe("watchdogMs", () => {
+  test("is for this process only", () => {
+    expect(watchdogMs({ WATCHDOG_USEC: "30000000", WATCHDOG_PID: "8" }, 7)).toBeUndefined();
+    expect(watchdogMs({ WATCHDOG_USEC: "30000000", WATCHDOG_PID: "7" }, 7)).toBe(30_000);
+    expect(watchdogMs({ WATCHDOG_USEC: "30000000" }, 7)).toBe(30_000);
+  });
+
+  test.each(["", "0", "-5", "soon", "1.5"])("%j is no period", (period) => {
+    expect(watchdogMs({ WATCHDOG_USEC: period }, 7)).toBeUndefined();
+  });
+});
+
+test("noticeText has one line a field, whatever a status contains", () => {
+  expect(noticeText({ READY: "1", STATUS: "3 volumes\nMAINPID=1" })).toBe("READY=1\nSTATUS=3 volumes MAINPID=1");
+});
+
+describe("takeServiceManager", () => {
+  let directory: string;
+  let receiver: Receiver | undefined;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "holdfast-notify-"));
+  });
+
+  afterEach(() => {
+    receiver?.close();
+    receiver = undefined;
+    rmSync(directory, { recursive: true });
+  });
+
+  test.each(["path", "name without a file"])("tells a socket by %s", (kind) => {
+    const path = kind === "path" ? join(directory, "notify") : `@holdfast-test-${process.pid}`;
+    receiver = bindReceiver(path);
+    takeServiceManager({ NOTIFY_SOCKET: path }, 7).notify({ READY: "1", STATUS: "Serving" });
+    expect(receiver.next()).toBe("READY=1\nSTATUS=Serving");
+  });
+
+  test("leaves nothing in the environment", () => {
+    const environment = { NOTIFY_SOCKET: "/x", WATCHDOG_USEC: "1", LISTEN_PID: "7", LISTEN_FDS: "1", PATH: "/bin" };
+    takeServiceManager(environment, 7);
+    expect(environment).toEqual({ PATH: "/bin" });
+  });
+
+  test("says why when nobody listens", () => {
+    const manager = takeServiceManager({ NOTIFY_SOCKET: join(directory, "nobody") }, 7);
+    expect(() => manager.notify({ READY: "1" })).toThrow("ENOENT");
+    expect(() => takeServiceManager({}, 7).notify({ READY: "1" })).not.toThrow();
+  });
+});
+
+interface Receiver {
+  /** What was sent and not yet taken. */
+  next(): string;
+  close(): void;
+}
+
+/** A datagram socket, which Node does not have. */
+function bindReceiver(path: string): Receiver {
+  const libc = koffi.load(null);
+  const socket = libc.func("socket", "int", ["int", "int", "int"]);
+  const bind = libc.func("bind", "int", ["int", "void *", "uint32_t"]);
+  const recv = libc.func("recv", "long", ["int", "void *", "size_t", "int"]);
+  const [family, dontWait] = [1, 0x40];
+  const fd: number = socket(family, 2, 0);
+  const address = Buffer.concat([Buffer.from([family, 0]), Buffer.from(path.replace(/^@/, "\0"))]);
+  expect(bind(fd, address, address.length)).toBe(0);
+  const buffer = Buffer.alloc(4096);
+  return {
+    next: () => buffer.toString("utf8", 0, recv(fd, buffer, buffer.length, dontWait)),
+    close: () => closeSync(fd),
+  };
+}
