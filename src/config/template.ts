@@ -1,0 +1,35 @@
+/** The configuration file as it is installed: every setting with what it means, none of them set. */
+import { parse, stringify } from "yaml";
+import { DAEMON_OPTIONS, type DaemonOption } from "./options.ts";
+
+const HEAD = `# Configuration of Holdfast. What is commented out has the value that it shows, or is off where it shows only
+# what kind of value it takes. Every key is also a flag of holdfast daemon, and the flag wins.
+#
+# Before a restart, holdfast daemon --config FILE --check says whether the daemon would start with it.
+`;
+const WIDTH = 110;
+
+export function configurationTemplate(): string {
+  return `${HEAD}${DAEMON_OPTIONS.map((option) => `\n${setting(option)}`).join("")}`;
+}
+
+function setting(option: DaemonOption): string {
+  const comment = wrap(option.help).map((line) => `# ${line}\n`);
+  return `${comment.join("")}#${option.name}: ${value(option)}\n`;
+}
+
+/** The default, or what kind of value it takes. */
+function value({ default: usual, argument, repeatable }: DaemonOption): string {
+  if (usual !== undefined) return stringify(parse(usual), { lineWidth: 0 }).trim();
+  return repeatable ? `[${argument}, ...]` : argument;
+}
+
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + word.length >= WIDTH) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+}
