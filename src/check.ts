@@ -11,6 +11,7 @@ import { readCredentialsFile } from "./auth/credentials.ts";
 import type { ListenAddress } from "./config/fields.ts";
 import type { Settings } from "./config/settings.ts";
 import { readTls } from "./daemon.ts";
+import { isFree } from "./doctor.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
 import { fileSystemTypeOf, whyVolatile } from "./host/file-system.ts";
@@ -28,8 +29,8 @@ export async function runCheck(settings: Settings): Promise<void> {
   if (tls !== undefined) readTls(tls);
   checkWorkRoot(workRoot);
   checkSocket(socket);
-  // Whoever listens on the agent socket, daemon or service manager, has the address as well.
-  if (!isListenedOn(socket)) await checkFree(listen);
+  // A daemon that runs, or the service manager in its place, has the address already.
+  if ((!existsSync(workRoot) || isFree(workRoot)) && !isListenedOn(socket)) await checkFree(listen);
   const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
   process.stdout.write(`workRoot: ${workRoot}\nlisten: ${host}:${listen.port}\nsocket: ${socket}\n`);
 }

@@ -57,6 +57,8 @@ export interface Daemon {
   readonly address: { readonly host: string; readonly port: number };
   readonly log: FlushableLog;
   readonly engine: Engine;
+  /** Reads configuration, credentials and ACLs again; what is broken stays as it was, and the log says so. */
+  reload(): Promise<void>;
   /** Finishes what was begun and closes everything. Never unmounts. */
   stop(): Promise<void>;
 }
@@ -77,6 +79,7 @@ export async function runDaemon(
 ): Promise<void> {
   const daemon = await startDaemon(settings, options);
   const service = await reportReady({ manager, engine: daemon.engine, log: daemon.log });
+  process.on("SIGHUP", () => void service.reloading(daemon.reload()));
   await stopSignal(daemon.log);
   service.stopping();
   await daemon.stop();
@@ -124,8 +127,9 @@ async function startParts(
   stops.push(() => lock.release());
 
   if (settings.mountBackend !== "symlink") settings.sandboxRoots.forEach(shareSandboxRoot);
-  const current = watchConfiguration(settings, options.configuration, log, stops);
-  const access = await loadAccess(settings, log, stops);
+  const reloads: Reload[] = [];
+  const current = watchConfiguration(settings, options.configuration, log, stops, reloads);
+  const access = await loadAccess(settings, log, stops, reloads);
   const clock = openSystemClock();
   const metrics = createMetrics();
   const declared = declaredDisk(settings, workRoot.path, log);
@@ -197,8 +201,16 @@ async function startParts(
   });
   stops.push(() => operator.close());
   log.info({ ...operator.address, socket: settings.socket, workRoot: workRoot.path, version }, "Serving");
-  return { agentId: engine.agentId, mountBackend: mounter.backend, address: operator.address, engine };
+  return {
+    agentId: engine.agentId,
+    mountBackend: mounter.backend,
+    address: operator.address,
+    engine,
+    reload: async () => void (await Promise.all(reloads.map((reload) => reload()))),
+  };
 }
+
+type Reload = () => Promise<void>;
 
 /** What may change while the daemon runs; everything else waits for a restart. */
 const LIVE_SETTINGS: readonly (keyof Settings)[] = ["gcDelayMs", "gcHeadroom", "gcMinAgeMs"];
@@ -209,6 +221,7 @@ function watchConfiguration(
   configuration: ConfigurationFile | undefined,
   log: Log,
   stops: (() => unknown)[],
+  reloads: Reload[],
 ): () => Settings {
   if (configuration === undefined) return () => settings;
   const load = async (): Promise<Settings> => {
@@ -220,6 +233,7 @@ function watchConfiguration(
     return changed;
   };
   const reloader = createReloader({ what: "configuration", initial: settings, load, log });
+  reloads.push(() => reloader.reload());
   const watcher = watchFiles([configuration.path], () => void reloader.reload(), { log });
   stops.push(() => watcher.close());
   return () => reloader.current;
@@ -246,7 +260,7 @@ interface Access {
 }
 
 /** Credentials and ACLs, read again whenever their files change; a broken file keeps the old ones and says so. */
-async function loadAccess(settings: Settings, log: Log, stops: (() => unknown)[]): Promise<Access> {
+async function loadAccess(settings: Settings, log: Log, stops: (() => unknown)[], reloads: Reload[]): Promise<Access> {
   const { credentialsFile, aclsFile } = settings;
   const loadAuthenticator = async (): Promise<Authenticator> => {
     if (credentialsFile === undefined) return createBasicAuthenticator(undefined);
@@ -263,6 +277,8 @@ async function loadAccess(settings: Settings, log: Log, stops: (() => unknown)[]
   });
   const acls = createReloader({ what: "ACLs", initial: await loadAcls(), load: loadAcls, log });
   const files = [credentialsFile, aclsFile].filter((file) => file !== undefined);
+  if (credentialsFile !== undefined) reloads.push(() => authenticator.reload());
+  if (aclsFile !== undefined) reloads.push(() => acls.reload());
   if (files.length > 0) {
     const watcher = watchFiles(
       files,

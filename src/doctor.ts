@@ -189,8 +189,8 @@ async function examineFree(settings: Settings): Promise<Finding[]> {
   }
 }
 
-/** Nothing but the lock itself tells. */
-function isFree(workRoot: string): boolean {
+/** Whether no process has a work root that is there. Nothing but the lock itself tells. */
+export function isFree(workRoot: string): boolean {
   const fd = openSync(workRoot, "r");
   try {
     flock(fd, LOCK.SH | LOCK.NB);

@@ -21,8 +21,15 @@ export interface ServiceOptions {
   readonly log: Log;
 }
 
-/** Tells that the daemon is ready, and from then on how it is; `stopping` that its end has begun. */
-export async function reportReady({ manager, engine, log }: ServiceOptions): Promise<{ stopping(): void }> {
+export interface Service {
+  /** Tells that files are read again, until they are. */
+  reloading(reload: Promise<void>): Promise<void>;
+  /** Tells that the end has begun. */
+  stopping(): void;
+}
+
+/** Tells that the daemon is ready, and from then on how it is. */
+export async function reportReady({ manager, engine, log }: ServiceOptions): Promise<Service> {
   const tell = (notice: Notice): void => {
     try {
       manager.notify(notice);
@@ -48,6 +55,11 @@ export async function reportReady({ manager, engine, log }: ServiceOptions): Pro
   const periodMs = manager.watchdogMs === undefined ? STATUS_INTERVAL_MS : manager.watchdogMs / SIGNS_IN_PERIOD;
   const timer = setInterval(() => void giveSign(), periodMs);
   return {
+    reloading: async (reload) => {
+      tell({ RELOADING: "1" });
+      await reload;
+      tell({ READY: "1" });
+    },
     stopping: () => {
       clearInterval(timer);
       tell({ STOPPING: "1", STATUS: "Stopping; what is mounted stays mounted" });

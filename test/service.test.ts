@@ -69,6 +69,17 @@ test("readiness, then three signs of life in the time in which one is due, then 
   expect(notices.at(-1)).toMatchObject({ STOPPING: "1" });
 });
 
+test("a reload is told until it is through", async () => {
+  const service = await reportReady({ manager, engine: { status: async () => STATUS }, log: createMemoryLog() });
+  const reload = Promise.withResolvers<void>();
+  const told = service.reloading(reload.promise);
+  expect(notices.at(-1)).toEqual({ RELOADING: "1" });
+  reload.resolve();
+  await told;
+  expect(notices.at(-1)).toEqual({ READY: "1" });
+  service.stopping();
+});
+
 test("the status line says what is served and what is wrong", () => {
   expect(statusLine(STATUS)).toBe("Serving 3 volumes (1 attached to 1 containers), 4 retained");
   const troubled = { ...STATUS, problems: ["volume ads/db is damaged", "disk /d is full"] };

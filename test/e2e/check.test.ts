@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:net";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { holdfast } from "./command.ts";
+import { Daemon } from "./daemon.ts";
 import { makePlace, type Place } from "./place.ts";
 import { mayMount } from "./privileges.ts";
 import { run } from "./run.ts";
@@ -63,4 +64,15 @@ test("what would start is told with the three settings that others must know, an
   expect(stdout).toBe(`workRoot: ${at("root")}\nlisten: 127.0.0.1:0\nsocket: ${at("run/agent.sock")}`);
   expect(status).toBe(0);
   expect(existsSync(at("root")) || existsSync(at("run"))).toBe(false);
+});
+
+test.runIf(mayMount)("the address of the daemon that runs with these settings is no obstacle", async () => {
+  const daemon = await Daemon.start({ dir: place.dir });
+  try {
+    const { host, port } = daemon.http;
+    const same = ["--work-root", daemon.workRoot, "--socket", daemon.socket.socketPath, "--listen", `${host}:${port}`];
+    expect(await holdfast("daemon", "--check", ...same)).toMatchObject({ status: 0, stderr: "" });
+  } finally {
+    await daemon.stop();
+  }
 });

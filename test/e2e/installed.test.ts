@@ -1,0 +1,247 @@
+/**
+ * Holdfast as an operator has it: installed from the tarball on a Debian that boots, restarted, killed, hung, upgraded,
+ * rebooted, cut from its power, and removed. The tests build on one another, in this order.
+ */
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Machine } from "./machine.ts";
+import { makePlace, type Place } from "./place.ts";
+import { mayMount } from "./privileges.ts";
+import { run } from "./run.ts";
+
+const REPOSITORY = path.resolve(import.meta.dirname, "../..");
+const SETUP_MS_MAX = 300_000;
+const FILE = "/sandboxes/web-1/data/greeting";
+
+describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
+  let place: Place;
+  let machine: Machine;
+  /** The unpacked tarball, as the machine sees it. */
+  let tarball: string;
+
+  beforeAll(async () => {
+    place = await makePlace("installed");
+    machine = await Machine.boot(place.dir);
+    const file = await run(path.join(REPOSITORY, "scripts/package"), "--out", place.dir);
+    await run("tar", "--extract", "--file", file, "--directory", path.join(machine.root, "root"));
+    tarball = `/root/${path.basename(file, ".tar.gz")}`;
+  }, SETUP_MS_MAX);
+
+  afterAll(async () => {
+    await machine?.dispose();
+    await place?.remove();
+  });
+
+  /** Another version of the program: `schema` 2 changes the checkpoint, `broken` ends before it is ready. */
+  function variant(version: string, how: { readonly schema?: 2; readonly broken?: true }): string {
+    const name = `/root/holdfast-${version}`;
+    const tree = path.join(machine.root, name);
+    cpSync(path.join(machine.root, tarball), tree, { recursive: true });
+    const { schema = 1 } = how;
+    change(path.join(tree, "release"), [
+      [/version=.*/, `version=${version}`],
+      [/build=.*/, `build=${version}`],
+      [/schema=.*/, `schema=${schema}`],
+    ]);
+    for (const part of readdirSync(path.join(tree, "lib")).filter((file) => file.endsWith(".js"))) {
+      change(path.join(tree, "lib", part), [
+        ...(how.schema === 2
+          ? [[/UPGRADES = \[\]/, 'UPGRADES = [(d) => d.exec("create table extra(x)")]'] as const]
+          : []),
+        ...(how.broken === true ? [[/tell\(\{ READY: "1" \}\)/, "process.exit(3)"] as const] : []),
+      ]);
+    }
+    return name;
+  }
+
+  const pid = async () => Number(await machine.run("systemctl show --property MainPID --value holdfast"));
+  const state = async (property: string) => machine.run(`systemctl show --property ${property} --value holdfast`);
+  const attached = () => machine.run("holdfast containers | grep -c 'web-1 .*ads/db .*attached'");
+
+  test.each([
+    ["for another architecture", "sed -i s/^arch=.*/arch=sparc/ $T/release", /is for sparc/],
+    ["of which a file is missing", "rm $T/release", /neither a checkout nor an unpacked tarball/],
+    ["where the command's place is taken", "touch /usr/local/bin/holdfast", /is something else/],
+    ["with a mistake in the configuration", "echo gcDelay: soon >/etc/holdfast/holdfast.yaml", /gcDelay is "soon"/],
+    [
+      "with a socket path that is too long",
+      `echo socket: /${"s".repeat(120)} >/etc/holdfast/holdfast.yaml`,
+      /at most 107/,
+    ],
+    ["with a work root in memory", "echo workRoot: /dev/shm/h >/etc/holdfast/holdfast.yaml", /forgets everything/],
+  ])("an install %s is refused and changes nothing", async (_what, prepare, reason) => {
+    await machine.run(`mkdir -p /etc/holdfast; cp -R ${tarball} /root/copy; T=/root/copy; ${prepare}`);
+    const before = await machine.run("find /opt /usr/local /etc /var/lib -xdev | sort");
+    const { status, stderr } = await machine.try("/root/copy/install");
+    expect(stderr).toMatch(reason);
+    expect(stderr).toContain("nothing was changed");
+    expect(status).toBe(1);
+    expect(await machine.run("find /opt /usr/local /etc /var/lib -xdev | sort")).toBe(before);
+    await machine.run("rm -rf /root/copy /usr/local/bin/holdfast /etc/holdfast");
+  });
+
+  test("a first install that does not come up leaves nothing", async () => {
+    const { status, stderr } = await machine.try(`${variant("0.0.1", { broken: true })}/install`);
+    expect(stderr).toMatch(/0\.0\.1 does not come up[\s\S]*nothing was installed/);
+    expect(status).toBe(1);
+    expect(existsSync(path.join(machine.root, "opt/holdfast"))).toBe(false);
+    expect(existsSync(path.join(machine.root, "etc/holdfast"))).toBe(false);
+    expect((await machine.try("systemctl cat holdfast")).status).not.toBe(0);
+  });
+
+  test("one command installs it, without a network, and it serves", async () => {
+    await machine.run(`${tarball}/install`);
+    expect(await state("StatusText")).toMatch(/^Serving 0 volumes/);
+    await machine.run("holdfast reserve ads --size 100 && holdfast create ads/db --size 50 --path data");
+    await machine.run("mkdir -p /sandboxes/web-1");
+    await machine.run("holdfast attach ads/db --sandbox /sandboxes/web-1 --container web-1");
+    await machine.run(`echo hello >${FILE}`);
+    expect(await machine.run("systemctl is-enabled holdfast")).toBe("enabled");
+  });
+
+  test("its mounts are the machine's, and it has no more privileges than it needs", async () => {
+    expect(await machine.run("grep -c ' /sandboxes/web-1/data ' /proc/1/mountinfo")).toBe("1");
+    const status = await machine.run(`cat /proc/${await pid()}/status`);
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    expect(status).toMatch(/^Seccomp:\t2$/m);
+    expect(status).toMatch(/^CapBnd:\t00000000002c020f$/m);
+    const namespaces = `readlink /proc/1/ns/mnt /proc/${await pid()}/ns/mnt | uniq | wc -l`;
+    expect(await machine.run(namespaces)).toBe("1");
+    expect(await machine.run("systemd-analyze verify holdfast.service 2>&1")).toBe("");
+    expect(await machine.run("systemd-analyze security --no-pager holdfast.service")).toMatch(
+      /holdfast\.service: 5\.0/,
+    );
+  });
+
+  test("a restart and kill -9 leave the mount, and the daemon comes back by itself", async () => {
+    await machine.run("systemctl restart holdfast");
+    expect(await machine.run(`cat ${FILE}`)).toBe("hello");
+    const killed = await pid();
+    await machine.run(`kill -9 ${killed}; test -e ${FILE}`);
+    await machine.until(
+      `test "$(systemctl show --property MainPID --value holdfast)" -gt ${killed} && holdfast health`,
+      10_000,
+    );
+    expect(await machine.run(`cat ${FILE}`)).toBe("hello");
+    expect(await attached()).toBe("1");
+  });
+
+  test("a daemon that hangs is replaced by the watchdog", async () => {
+    machine.write(
+      "/etc/systemd/system/holdfast.service.d/50-test.conf",
+      "[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n",
+    );
+    await machine.run("systemctl daemon-reload && systemctl restart holdfast");
+    await machine.run("sleep 3");
+    expect(await state("NRestarts")).toBe("0");
+    const hung = await pid();
+    await machine.run(`kill -STOP ${hung}`);
+    await machine.until("test $(systemctl show --property NRestarts --value holdfast) = 1 && holdfast health", 15_000);
+    expect(await machine.run("journalctl --unit holdfast --grep 'Watchdog timeout' --output cat")).toContain(
+      "Watchdog",
+    );
+    expect(await machine.run(`cat ${FILE}`)).toBe("hello");
+    await machine.run("rm /etc/systemd/system/holdfast.service.d/50-test.conf && systemctl daemon-reload");
+  });
+
+  test("a stop unmounts nothing, and says so", async () => {
+    await machine.run("systemctl stop holdfast");
+    expect(await machine.run(`cat ${FILE}`)).toBe("hello");
+    expect(await state("Result")).toBe("success");
+    await machine.run("systemctl start holdfast");
+    expect(await attached()).toBe("1");
+  });
+
+  test("a reload reads the configuration again, and a broken one changes nothing", async () => {
+    const before = await pid();
+    machine.write("/etc/holdfast/holdfast.yaml", "gcDelay: soon\n");
+    await machine.run("systemctl reload holdfast");
+    await machine.until("journalctl --unit holdfast --output cat | grep -q 'old ones stay in force.*gcDelay'", 5000);
+    machine.write("/etc/holdfast/holdfast.yaml", "gcDelay: 2w\nlogLevel: debug\n");
+    await machine.run("systemctl reload holdfast");
+    await machine.until("journalctl --unit holdfast --output cat | grep -q 'need a restart: logLevel'", 5000);
+    expect(await state("ActiveState")).toBe("active");
+    expect(await pid()).toBe(before);
+  });
+
+  test("an upgrade keeps the mounts, the configuration and the program before", async () => {
+    machine.write("/etc/holdfast/holdfast.yaml", "gcDelay: 2w\n");
+    const next = variant("0.2.0", {});
+    machine.write(`${next}/holdfast.yaml`, "# news\n");
+    await machine.run(`${next}/install`);
+    expect(readFileSync(path.join(machine.root, "etc/holdfast/holdfast.yaml"), "utf8")).toBe("gcDelay: 2w\n");
+    expect(readFileSync(path.join(machine.root, "etc/holdfast/holdfast.yaml.new"), "utf8")).toBe("# news\n");
+    expect(await machine.run("readlink /opt/holdfast/current")).toBe("0.2.0");
+    expect(await machine.run("ls /opt/holdfast | wc -l")).toBe("3");
+    expect(await attached()).toBe("1");
+  });
+
+  test("an upgrade that does not come up brings program and checkpoint back together", async () => {
+    const { status, stderr } = await machine.try(`${variant("0.3.0", { schema: 2, broken: true })}/install`);
+    expect(stderr).toMatch(
+      /checkpoint from before the upgrade is in place again[\s\S]*went back to 0\.2\.0, which runs/,
+    );
+    expect(status).toBe(1);
+    expect(await machine.run("readlink /opt/holdfast/current")).toBe("0.2.0");
+    expect(existsSync(path.join(machine.root, "opt/holdfast/0.3.0"))).toBe(false);
+    expect(await attached()).toBe("1");
+    expect(await machine.run(`cat ${FILE}`)).toBe("hello");
+  });
+
+  test("an upgrade of the checkpoint keeps a copy, and the way back is refused with the rule", async () => {
+    await machine.run(`${variant("0.4.0", { schema: 2 })}/install`);
+    expect(await attached()).toBe("1");
+    const { status, stderr } = await machine.try("/root/holdfast-0.2.0/install");
+    expect(stderr).toMatch(/schema 2.*put meta\/checkpoint\.v1 .*nothing was changed/);
+    expect(status).toBe(1);
+  });
+
+  test("a reboot ends the mounts and keeps the data", async () => {
+    await machine.reboot();
+    await machine.until("holdfast health", 10_000);
+    expect(await machine.run("holdfast list")).toMatch(/ads\/db +50 +detached/);
+    expect((await machine.try(`test -e ${FILE}`)).status).toBe(1);
+    await machine.run("holdfast attach ads/db --sandbox /sandboxes/web-1 --container web-1");
+    expect(await machine.run(`cat ${FILE}`)).toBe("hello");
+  });
+
+  test("so do a power cut, and a power off", async () => {
+    await machine.cutPower();
+    await machine.start();
+    await machine.until("holdfast health", 10_000);
+    await machine.run("holdfast attach ads/db --sandbox /sandboxes/web-1 --container web-1");
+    await machine.powerOff();
+    await machine.start();
+    await machine.until("holdfast health", 10_000);
+    expect(await machine.run("holdfast list")).toMatch(/ads\/db +50 +detached/);
+    await machine.run("holdfast attach ads/db --sandbox /sandboxes/web-1 --container web-1");
+    expect(await machine.run(`cat ${FILE}`)).toBe("hello");
+  });
+
+  test("an uninstall leaves what is the operator's, and a second install finds it", async () => {
+    const said = await machine.run("/opt/holdfast/current/install --uninstall");
+    expect(said).toMatch(
+      /\/var\/lib\/holdfast: every volume[\s\S]*\/etc\/holdfast: configuration[\s\S]*1 mounts of volumes/,
+    );
+    expect(await machine.run(`cat ${FILE}`)).toBe("hello");
+    expect(await machine.run("find /opt /usr/local/bin /etc/systemd -name '*holdfast*'")).toBe("");
+    expect(await machine.run("cat /etc/holdfast/holdfast.yaml")).toBe("gcDelay: 2w");
+    expect(await machine.run("/root/holdfast-0.4.0/install --uninstall")).toContain("nothing is installed");
+    await machine.run("/root/holdfast-0.4.0/install");
+    expect(await attached()).toBe("1");
+  });
+
+  test("a work root that is gone is not begun anew", async () => {
+    await machine.run("systemctl stop holdfast && mv /var/lib/holdfast /var/lib/elsewhere && mkdir /var/lib/holdfast");
+    const { status, stderr } = await machine.try("/root/holdfast-0.4.0/install");
+    expect(stderr).toMatch(/is empty, though volumes were served from it: mount its file system; nothing was changed/);
+    expect(status).toBe(1);
+  });
+});
+
+function change(file: string, replacements: readonly (readonly [RegExp, string])[]): void {
+  const before = readFileSync(file, "utf8");
+  const after = replacements.reduce((text, [pattern, text2]) => text.replace(pattern, text2), before);
+  if (after !== before) writeFileSync(file, after);
+}
