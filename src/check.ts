@@ -2,7 +2,7 @@
  * `holdfast daemon --check`: whether the daemon would start with these settings, as far as that can be known without
  * starting it. Changes nothing.
  */
-import { accessSync, constants, existsSync, lstatSync, readFileSync, realpathSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, realpathSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { getSystemErrorMessage } from "node:util";
@@ -15,6 +15,7 @@ import { isFree } from "./doctor.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
 import { fileSystemTypeOf, whyVolatile } from "./host/file-system.ts";
+import { isListenedOn } from "./host/systemd.ts";
 
 /**
  * Prints the three settings that a service manager must know too, one a line: the work root, the operator HTTP's
@@ -62,14 +63,6 @@ function checkSocket(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined || found.isSocket()) return;
   throw new HoldfastError("conflict", `Cannot listen on ${path}: something else is there`);
-}
-
-/** Asking it would start what is behind it. */
-function isListenedOn(path: string): boolean {
-  const LISTENING = "00010000";
-  return readFileSync("/proc/net/unix", "utf8")
-    .split("\n")
-    .some((line) => line.endsWith(` ${path}`) && line.split(" ")[3] === LISTENING);
 }
 
 function checkFree({ host, port }: ListenAddress): Promise<void> {

@@ -32,7 +32,7 @@ import { shareSandboxRoot } from "./host/sandbox-root.ts";
 import { hasHistory } from "./host/survey.ts";
 import { openSystemClock } from "./host/system-clock.ts";
 import { systemRandom } from "./host/system-random.ts";
-import type { ServiceManager } from "./host/systemd.ts";
+import { type ServiceManager, unixPathOf } from "./host/systemd.ts";
 import { detectDiskMb, prepareWorkRoot } from "./host/work-root.ts";
 import { createLog, type FlushableLog } from "./observe/log.ts";
 import { createMetrics } from "./observe/metrics.ts";
@@ -48,6 +48,8 @@ export interface DaemonOptions {
   readonly allowVolatile?: boolean;
   readonly log?: FlushableLog;
   readonly configuration?: ConfigurationFile;
+  /** Sockets that listen already, by the door they belong to: `agent`, `docker`, `http`. */
+  readonly listeners?: ReadonlyMap<string, number>;
 }
 
 export interface Daemon {
@@ -66,6 +68,8 @@ export interface Daemon {
 /** The checkpoint cannot be stored any more: the service manager shall know it from a mistake in the configuration. */
 const EXIT_STORE = 74;
 
+type Reload = () => Promise<void>;
+
 /** The configuration file, and how to read it again with the flags that win over it. */
 interface ConfigurationFile {
   readonly path: string;
@@ -77,7 +81,8 @@ export async function runDaemon(
   settings: Settings,
   { manager, ...options }: DaemonOptions & { readonly manager: ServiceManager },
 ): Promise<void> {
-  const daemon = await startDaemon(settings, options);
+  const { listeners } = manager;
+  const daemon = await startDaemon(settings, { ...options, listeners });
   const service = await reportReady({ manager, engine: daemon.engine, log: daemon.log });
   process.on("SIGHUP", () => void service.reloading(daemon.reload()));
   await stopSignal(daemon.log);
@@ -177,6 +182,7 @@ async function startParts(
   const socket = await startAgentSocket({
     engine,
     path: settings.socket,
+    listener: unixListener("agent", settings.socket, options),
     version,
     log,
     mode: 0o660,
@@ -186,7 +192,13 @@ async function startParts(
   stops.push(() => socket.close());
   if (settings.dockerPlugin !== undefined) {
     const { startDockerPlugin } = await import("./faces/docker-plugin/server.ts");
-    const plugin = await startDockerPlugin({ engine, ...settings.dockerPlugin, log, peer: peerOf });
+    const plugin = await startDockerPlugin({
+      engine,
+      ...settings.dockerPlugin,
+      listener: unixListener("docker", settings.dockerPlugin.path, options),
+      log,
+      peer: peerOf,
+    });
     stops.push(() => plugin.close());
   }
   const operator = await startOperatorHttp({
@@ -194,6 +206,7 @@ async function startParts(
     authenticator: access.authenticator,
     metrics,
     listen: settings.listen,
+    listener: options.listeners?.get("http"),
     ...(settings.tls === undefined ? {} : { tls: readTls(settings.tls) }),
     allowedHosts: settings.allowedHosts,
     version,
@@ -210,7 +223,15 @@ async function startParts(
   };
 }
 
-type Reload = () => Promise<void>;
+/** What was opened beforehand must be what is asked for: otherwise a change of the setting would change nothing. */
+function unixListener(door: string, wanted: string, { listeners }: DaemonOptions): number | undefined {
+  const fd = listeners?.get(door);
+  if (fd === undefined) return undefined;
+  const path = unixPathOf(fd);
+  if (path === wanted) return fd;
+  const message = `Cannot listen on ${wanted}: the service manager listens on ${path} in its place, run install again`;
+  throw new HoldfastError("conflict", message);
+}
 
 /** What may change while the daemon runs; everything else waits for a restart. */
 const LIVE_SETTINGS: readonly (keyof Settings)[] = ["gcDelayMs", "gcHeadroom", "gcMinAgeMs"];

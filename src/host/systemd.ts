@@ -3,6 +3,7 @@
  * signs of life as datagrams to `$NOTIFY_SOCKET`, how often those are wanted, and sockets that were opened beforehand.
  * All of it comes in the environment, and is meant for this process and none that it starts.
  */
+import { readFileSync, readlinkSync } from "node:fs";
 import { sendDatagram } from "./syscalls.ts";
 
 type Environment = Record<string, string | undefined>;
@@ -73,4 +74,26 @@ export function handedListeners(environment: Environment, pid: number): Readonly
     if (name !== "" && !listeners.has(name)) listeners.set(name, FIRST_FD + index);
   }
   return listeners;
+}
+
+/** Where a Unix socket that was handed over listens; `undefined` when it is none or has no path. */
+export function unixPathOf(fd: number): string | undefined {
+  const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+  const fields = listUnixSockets().find((socket) => socket[INODE] === inode);
+  return fields?.slice(PATH).join(" ") || undefined;
+}
+
+/** Whether anybody listens on a path. Asking there would start what is behind it. */
+export function isListenedOn(path: string): boolean {
+  return listUnixSockets().some((fields) => fields.slice(PATH).join(" ") === path && fields[FLAGS] === LISTENING);
+}
+
+/** Columns of /proc/net/unix. */
+const [FLAGS, INODE, PATH] = [3, 6, 7] as const;
+const LISTENING = "00010000";
+
+function listUnixSockets(): string[][] {
+  const [, ...lines] = readFileSync("/proc/net/unix", "utf8").split("\n");
+  // The inode is padded with blanks.
+  return lines.map((line) => line.split(/ +/));
 }

@@ -60,25 +60,45 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
   const attached = () => machine.run("holdfast containers | grep -c 'web-1 .*ads/db .*attached'");
 
   test.each([
-    ["for another architecture", "sed -i s/^arch=.*/arch=sparc/ $T/release", /is for sparc/],
-    ["of which a file is missing", "rm $T/release", /neither a checkout nor an unpacked tarball/],
-    ["where the command's place is taken", "touch /usr/local/bin/holdfast", /is something else/],
-    ["with a mistake in the configuration", "echo gcDelay: soon >/etc/holdfast/holdfast.yaml", /gcDelay is "soon"/],
+    ["for another architecture", "sed -i s/^arch=.*/arch=sparc/ $T/release", "", /is for sparc/],
+    ["of which a file is missing", "rm $T/release", "", /neither a checkout nor an unpacked tarball/],
+    ["by somebody else than root", "chmod 755 /root", "setpriv --reuid 65534", /only root can install/],
+    ["without systemd", "", "mount -t tmpfs none /run/systemd &&", /does not run systemd: install with --no-systemd/],
     [
-      "with a socket path that is too long",
-      `echo socket: /${"s".repeat(120)} >/etc/holdfast/holdfast.yaml`,
-      /at most 107/,
+      "onto a read-only file system",
+      "",
+      "mount --bind -o ro /opt /opt &&",
+      /\/opt\/holdfast cannot be written|\/opt cannot/,
     ],
-    ["with a work root in memory", "echo workRoot: /dev/shm/h >/etc/holdfast/holdfast.yaml", /forgets everything/],
-  ])("an install %s is refused and changes nothing", async (_what, prepare, reason) => {
-    await machine.run(`mkdir -p /etc/holdfast; cp -R ${tarball} /root/copy; T=/root/copy; ${prepare}`);
-    const before = await machine.run("find /opt /usr/local /etc /var/lib -xdev | sort");
-    const { status, stderr } = await machine.try("/root/copy/install");
-    expect(stderr).toMatch(reason);
-    expect(stderr).toContain("nothing was changed");
-    expect(status).toBe(1);
-    expect(await machine.run("find /opt /usr/local /etc /var/lib -xdev | sort")).toBe(before);
-    await machine.run("rm -rf /root/copy /usr/local/bin/holdfast /etc/holdfast");
+    ["where the command's place is taken", "touch /usr/local/bin/holdfast", "", /is something else/],
+    ["with a mistake in the configuration", settings("gcDelay: soon"), "", /gcDelay is "soon"/],
+    ["with a socket path that is too long", settings(`socket: /${"s".repeat(120)}`), "", /at most 107 bytes/],
+    ["with a work root in memory", settings("workRoot: /dev/shm/h"), "", /forgets everything/],
+    [
+      "with a work root that is read-only",
+      settings("workRoot: /srv/h"),
+      "mount --bind -o ro /srv /srv &&",
+      /read-only/,
+    ],
+    [
+      "with a port that is taken",
+      "systemd-run --quiet --unit blocker systemd-socket-activate -l 127.0.0.1:5055 true; sleep 0.3",
+      "",
+      /already in use/,
+    ],
+  ])("an install %s is refused and changes nothing", async (_what, prepare, before, reason) => {
+    await machine.run(`cp -R ${tarball} /root/copy; mkdir -p /etc/holdfast; T=/root/copy; ${prepare}`);
+    const picture = "find /opt /usr/local /etc /var/lib -xdev | sort";
+    const old = await machine.run(picture);
+    try {
+      const { status, stderr } = await machine.try(`unshare --mount sh -c '${before} /root/copy/install'`);
+      expect(stderr).toMatch(reason);
+      expect(stderr).toContain("nothing was changed");
+      expect(status).toBe(1);
+      expect(await machine.run(picture)).toBe(old);
+    } finally {
+      await machine.try("systemctl stop blocker; rm -rf /root/copy /usr/local/bin/holdfast /etc/holdfast");
+    }
   });
 
   test("a first install that does not come up leaves nothing", async () => {
@@ -97,7 +117,10 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     await machine.run("mkdir -p /sandboxes/web-1");
     await machine.run("holdfast attach ads/db --sandbox /sandboxes/web-1 --container web-1");
     await machine.run(`echo hello >${FILE}`);
-    expect(await machine.run("systemctl is-enabled holdfast")).toBe("enabled");
+    const units = "holdfast.service holdfast.socket holdfast-http.socket";
+    expect(await machine.run(`systemctl is-enabled ${units}; systemctl is-active ${units}`)).toBe(
+      "enabled\nenabled\nenabled\nactive\nactive\nactive",
+    );
   });
 
   test("its mounts are the machine's, and it has no more privileges than it needs", async () => {
@@ -108,7 +131,9 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     expect(status).toMatch(/^CapBnd:\t00000000002c020f$/m);
     const namespaces = `readlink /proc/1/ns/mnt /proc/${await pid()}/ns/mnt | uniq | wc -l`;
     expect(await machine.run(namespaces)).toBe("1");
-    expect(await machine.run("systemd-analyze verify holdfast.service 2>&1")).toBe("");
+    expect(await machine.run("systemd-analyze verify holdfast.service holdfast.socket holdfast-http.socket 2>&1")).toBe(
+      "",
+    );
     expect(await machine.run("systemd-analyze security --no-pager holdfast.service")).toMatch(
       /holdfast\.service: 5\.0/,
     );
@@ -145,11 +170,36 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     await machine.run("rm /etc/systemd/system/holdfast.service.d/50-test.conf && systemctl daemon-reload");
   });
 
-  test("a stop unmounts nothing, and says so", async () => {
-    await machine.run("systemctl stop holdfast");
+  test("a stop unmounts nothing, and who knocks starts it again", async () => {
+    await machine.run("systemctl stop holdfast.service");
     expect(await machine.run(`cat ${FILE}`)).toBe("hello");
     expect(await state("Result")).toBe("success");
-    await machine.run("systemctl start holdfast");
+    expect(await machine.run("stat --format '%a %U' /run/holdfast/holdfast.sock")).toBe("660 root");
+    expect(await attached()).toBe("1");
+    expect(await state("ActiveState")).toBe("active");
+  });
+
+  test("the doors stay open through a restart", async () => {
+    const knock = "i=0; while [ $i -lt 20 ]; do holdfast list >/dev/null || echo shut; i=$((i+1)); done";
+    const [said] = await Promise.all([machine.run(knock), machine.run("systemctl restart holdfast")]);
+    expect(said).toBe("");
+  });
+
+  test("another address of the operator HTTP is refused until install has told systemd", async () => {
+    machine.write("/etc/holdfast/holdfast.yaml", "listen: 127.0.0.1:6066\nsocket: /run/holdfast/other.sock\n");
+    expect((await machine.try("systemctl restart holdfast.service")).status).toBe(1);
+    expect(await machine.run("journalctl --unit holdfast --output cat")).toMatch(
+      /listens on .* in its place, run install/,
+    );
+    await machine.run(`${tarball}/install`);
+    expect(await machine.run("systemctl show --property Listen --value holdfast.socket")).toContain(
+      "/run/holdfast/other.sock",
+    );
+    expect(await machine.run("systemctl show --property Listen --value holdfast-http.socket")).toContain(
+      "127.0.0.1:6066",
+    );
+    await machine.run("rm /etc/holdfast/holdfast.yaml");
+    await machine.run(`${tarball}/install`);
     expect(await attached()).toBe("1");
   });
 
@@ -232,13 +282,49 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     expect(await attached()).toBe("1");
   });
 
+  test("an install that was interrupted is finished by the next one", async () => {
+    await machine.run("cd /opt/holdfast; mkdir .new; echo 0.4.0 >.previous; ln -sfn nowhere .current");
+    const said = await machine.run("/root/holdfast-0.2.0/install 2>&1 || /root/holdfast-0.4.0/install");
+    expect(said).toContain("an earlier install was interrupted before its program was known to run");
+    expect(await machine.run("ls -A /opt/holdfast")).toBe(".served\n0.4.0\ncurrent");
+    expect(await attached()).toBe("1");
+  });
+
+  test("anybody may run the command, and it says what it lacks", async () => {
+    const { status, stderr } = await machine.try("setpriv --reuid 65534 --regid 65534 --clear-groups holdfast list");
+    expect(stderr).toMatch(/^holdfast: .*permission/i);
+    expect(status).toBe(1);
+  });
+
   test("a work root that is gone is not begun anew", async () => {
-    await machine.run("systemctl stop holdfast && mv /var/lib/holdfast /var/lib/elsewhere && mkdir /var/lib/holdfast");
+    await machine.run(
+      "systemctl stop 'holdfast*' && mv /var/lib/holdfast /var/lib/elsewhere && mkdir /var/lib/holdfast",
+    );
     const { status, stderr } = await machine.try("/root/holdfast-0.4.0/install");
     expect(stderr).toMatch(/is empty, though volumes were served from it: mount its file system; nothing was changed/);
     expect(status).toBe(1);
+    await machine.run("rmdir /var/lib/holdfast && mv /var/lib/elsewhere /var/lib/holdfast");
+  });
+
+  test("an image is prepared without a running system, and cleared again", async () => {
+    await machine.run("mkdir /image && /root/holdfast-0.2.0/install --root /image --unit-dir /usr/lib/systemd/system");
+    expect(await machine.run("readlink /image/usr/local/bin/holdfast /image/opt/holdfast/current")).toBe(
+      "/opt/holdfast/current/bin/holdfast\n0.2.0",
+    );
+    expect(await machine.run("ls /image/etc/systemd/system/*.wants")).toMatch(
+      /holdfast\.service[\s\S]*holdfast\.socket/,
+    );
+    await machine.run(
+      "/root/holdfast-0.2.0/install --root /image --unit-dir /usr/lib/systemd/system --uninstall --purge-config",
+    );
+    expect(await machine.run("find /image -not -type d")).toBe("");
   });
 });
+
+/** A line of shell that writes the configuration. */
+function settings(line: string): string {
+  return `echo "${line}" >/etc/holdfast/holdfast.yaml`;
+}
 
 function change(file: string, replacements: readonly (readonly [RegExp, string])[]): void {
   const before = readFileSync(file, "utf8");

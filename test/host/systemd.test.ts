@@ -1,9 +1,18 @@
+import { once } from "node:events";
 import { closeSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import koffi from "koffi";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { handedListeners, noticeText, takeServiceManager, watchdogMs } from "../../src/host/systemd.ts";
+import {
+  handedListeners,
+  isListenedOn,
+  noticeText,
+  takeServiceManager,
+  unixPathOf,
+  watchdogMs,
+} from "../../src/host/systemd.ts";
 
 describe("handedListeners", () => {
   const three = { LISTEN_PID: "7", LISTEN_FDS: "3", LISTEN_FDNAMES: "agent:http:docker" };
@@ -82,6 +91,25 @@ describe("takeServiceManager", () => {
     expect(() => manager.notify({ READY: "1" })).toThrow("ENOENT");
     expect(() => takeServiceManager({}, 7).notify({ READY: "1" })).not.toThrow();
   });
+});
+
+test("a Unix socket that listens is known by its path, and by its descriptor", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast listener-"));
+  const path = join(directory, "agent.sock");
+  const server = createServer().listen(path);
+  try {
+    await once(server, "listening");
+    // What Node itself does not tell.
+    const { fd } = (server as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    expect(unixPathOf(fd)).toBe(path);
+    expect(isListenedOn(path)).toBe(true);
+    expect(isListenedOn(`${path}2`)).toBe(false);
+  } finally {
+    server.close();
+    await once(server, "close");
+    rmSync(directory, { recursive: true });
+  }
+  expect(isListenedOn(path)).toBe(false);
 });
 
 interface Receiver {

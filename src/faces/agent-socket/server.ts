@@ -19,6 +19,8 @@ export interface AgentSocketOptions {
   readonly engine: Engine;
   /** The caller holds the work root, so no other daemon of this work root answers there. */
   readonly path: string;
+  /** Descriptor of a socket that listens there already: its file and its mode are somebody else's to keep. */
+  readonly listener?: number | undefined;
   readonly version: string;
   readonly log: Log;
   /** Permission bits of the socket. */
@@ -35,12 +37,12 @@ const CONNECTIONS_MAX = 4096;
 
 /** Starts to listen. @throws `conflict` when somebody answers there, or the path is not a socket */
 export async function startAgentSocket(options: AgentSocketOptions): Promise<{ close(): Promise<void> }> {
-  const { engine, path, version, log, mode } = options;
+  const { engine, version, log } = options;
   const app = createApp({ engine, log, admit: admitPeers(options.peer), connectionsMax: CONNECTIONS_MAX });
   addV1Routes(app, { engine, version, readBody });
   addContainerRoutes(app, engine, readBody);
   addHookRoutes(app, { engine, host: options.hookHost, peer: options.peer, readBody });
-  const forget = await listenOnSocket(app, path, mode);
+  const forget = await listenOnSocket(app, options);
   return {
     close: async () => {
       forget();

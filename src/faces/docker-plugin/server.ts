@@ -32,6 +32,8 @@ export interface DockerPluginOptions {
   readonly engine: Engine;
   /** Where Docker finds a socket by itself, its name is the driver's. */
   readonly path: string;
+  /** Descriptor of a socket that listens there already. */
+  readonly listener?: number | undefined;
   /** Of the volumes that are named without a role. */
   readonly role: Role;
   /** Of a volume that is created without a size; `undefined` refuses it. */
@@ -81,11 +83,11 @@ const DONE = Object.freeze({ Err: "" });
 
 /** Starts to listen. @throws `conflict` when somebody answers there, or the path is not a socket */
 export async function startDockerPlugin(options: DockerPluginOptions): Promise<{ close(): Promise<void> }> {
-  const { engine, path, log, peer } = options;
+  const { engine, path, listener, log, peer } = options;
   const app = createApp({ engine, log, form: FORM, admit: admitPeers(peer) });
   addPluginRoutes(app);
   addVolumeRoutes(app, options);
-  const forget = await listenOnSocket(app, path, SOCKET_MODE);
+  const forget = await listenOnSocket(app, { path, listener, mode: SOCKET_MODE });
   return {
     close: async () => {
       forget();

@@ -9,6 +9,7 @@ import type { FastifyInstance } from "fastify";
 import { HoldfastError } from "../../domain/error.ts";
 import { listenError } from "./listen-error.ts";
 import { makeDirectories } from "./make-directories.ts";
+import { listenOnDescriptor } from "./server.ts";
 
 const DIRECTORY_MODE = 0o755;
 /** What fits into a socket's address, without its final NUL. */
@@ -16,13 +17,25 @@ const PATH_BYTES_MAX = 107;
 /** How many may wait to be accepted; what the kernel grants by default. */
 const BACKLOG = 4096;
 
+export interface SocketFile {
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Descriptor of a socket that listens there already: its file and its mode are somebody else's to keep. */
+  readonly listener?: number | undefined;
+}
+
 /**
- * Listens on `path`.
+ * Listens on a path.
  * @returns a function that removes the file if it is still this one
  * @throws `conflict` when somebody answers there, or it is not a socket; `unavailable` when the kernel refuses
  */
-export async function listenOnSocket(app: FastifyInstance, path: string, mode: number): Promise<() => void> {
+export async function listenOnSocket(app: FastifyInstance, { path, mode, listener }: SocketFile): Promise<() => void> {
   try {
+    if (listener !== undefined) {
+      await listenOnDescriptor(app, listener);
+      return () => {};
+    }
     makeDirectories(dirname(path), DIRECTORY_MODE);
     await requireFree(path);
     const made = await makeSocket(app, path, mode);

@@ -5,6 +5,7 @@
  * It refuses before the body is read: first who asks, then whether the engine is ready. Nothing is logged for a request
  * except a failure of our own.
  */
+import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
@@ -87,6 +88,13 @@ export function createApp(door: Door): FastifyInstance {
   addNotFound(app);
   addHealth(app, door.engine);
   return app;
+}
+
+/** Serves a socket that was opened, and listens, before this process was there. */
+export async function listenOnDescriptor(app: FastifyInstance, fd: number): Promise<void> {
+  await app.ready();
+  app.server.listen({ fd });
+  await once(app.server, "listening");
 }
 
 /**

@@ -17,7 +17,7 @@ import type { Log } from "../../ports/log.ts";
 import { readJson } from "../http/body.ts";
 import { hostGuard } from "../http/host.ts";
 import { listenError } from "../http/listen-error.ts";
-import { closeApp, createApp } from "../http/server.ts";
+import { closeApp, createApp, listenOnDescriptor } from "../http/server.ts";
 import { addV1Routes } from "../http/v1.ts";
 import { addFormRoutes } from "./form-routes.ts";
 import { addMesosApi } from "./mesos-api.ts";
@@ -29,6 +29,8 @@ export interface OperatorHttpOptions {
   readonly authenticator: () => Authenticator;
   readonly metrics: { render(): Promise<string>; readonly contentType: string };
   readonly listen: Address;
+  /** Descriptor of a socket that listens there already. */
+  readonly listener?: number | undefined;
   /** PEM. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
   /** Further names that a Host header may have. */
@@ -49,7 +51,7 @@ const ANONYMOUS: Actor = Object.freeze({ kind: "anonymous" });
 export async function startOperatorHttp(
   options: OperatorHttpOptions,
 ): Promise<{ readonly address: Address; close(): Promise<void> }> {
-  const { engine, version, metrics, listen, tls, log } = options;
+  const { engine, version, metrics, tls, log } = options;
   const screen = hostGuard([...machineNames(), ...options.allowedHosts]);
   const app = createApp({
     engine,
@@ -64,7 +66,7 @@ export async function startOperatorHttp(
   addMesosApi(app, engine, agent);
   addV1Routes(app, { engine, version, readBody: readJson });
   app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()));
-  return { address: await startListening(app, listen), close: () => closeApp(app) };
+  return { address: await startListening(app, options), close: () => closeApp(app) };
 }
 
 /** Without credentials everybody is anonymous, whatever they send. */
@@ -83,15 +85,26 @@ async function identify(authenticator: Authenticator, request: FastifyRequest, r
   throw new HoldfastError("unauthenticated", "Cannot answer: credentials are missing or wrong");
 }
 
-async function startListening(app: FastifyInstance, { host, port }: Address): Promise<Address> {
+async function startListening(app: FastifyInstance, { listen, listener }: OperatorHttpOptions): Promise<Address> {
+  const { host, port } = listen;
   try {
-    await app.listen({ host, port });
+    if (listener === undefined) await app.listen({ host, port });
+    else await listenOnDescriptor(app, listener);
+    return boundAddress(app, listen, listener !== undefined);
   } catch (cause) {
     await app.close();
     throw listenError(`${host}:${port}`, cause);
   }
-  const bound = app.server.address() as AddressInfo;
-  return { host: bound.address, port: bound.port };
+}
+
+/** What was opened beforehand must be what is asked for: otherwise a change of the setting would change nothing. */
+function boundAddress(app: FastifyInstance, wanted: Address, handed: boolean): Address {
+  const { address: host, port } = app.server.address() as AddressInfo;
+  if (!handed || (host === wanted.host && port === wanted.port)) return { host, port };
+  throw new HoldfastError(
+    "conflict",
+    `Cannot listen on ${wanted.host}:${wanted.port}: the service manager listens on ${host}:${port} in its place, run install again`,
+  );
 }
 
 /** The machine's own name, whole and without its domain. */
