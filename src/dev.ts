@@ -156,7 +156,7 @@ function commands(login: string, url: string, directory: string): string {
   const persistence = `"persistence":{"id":"db"},"volume":{"mode":"RW","container_path":"data"}`;
   const volume = `{${disk(Math.min(512, reservedMb))},"disk":{${persistence}}}`;
   const curl = `curl -i -u ${login}`;
-  const holdfast = quoted(join(import.meta.dirname, "../scripts/holdfast"));
+  const holdfast = quoted(launcher());
   const sandbox = join(directory, "sandbox");
   return `  # reserve ${reservedMb} MB for the role ads, and create the volume ads/db on it
   ${curl} -d resources='[{${disk(reservedMb)}}]' ${url}/reserve
@@ -173,6 +173,12 @@ function commands(login: string, url: string, directory: string): string {
   ${curl} -d volumes='[${volume}]' ${url}/destroy-volumes
   ${holdfast} restore ads/db
 `;
+}
+
+/** What runs this program: in a checkout, or where it is installed. */
+function launcher(): string {
+  const places = ["../scripts/holdfast", "../bin/holdfast"].map((place) => join(import.meta.dirname, place));
+  return places.find((place) => existsSync(place)) ?? "holdfast";
 }
 
 /** For a shell. */
