@@ -83,7 +83,7 @@ export async function runDaemon(
 ): Promise<void> {
   const { listeners } = manager;
   const daemon = await startDaemon(settings, { ...options, listeners });
-  const service = await reportReady({ manager, engine: daemon.engine, log: daemon.log });
+  const service = reportReady({ manager, engine: daemon.engine, log: daemon.log });
   process.on("SIGHUP", () => void service.reloading(daemon.reload()));
   await stopSignal(daemon.log);
   service.stopping();

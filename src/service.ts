@@ -17,7 +17,7 @@ const SELF: Actor = Object.freeze({ kind: "peer", uid: 0 });
 
 export interface ServiceOptions {
   readonly manager: ServiceManager;
-  readonly engine: Pick<Engine, "status">;
+  readonly engine: Pick<Engine, "ping" | "status">;
   readonly log: Log;
 }
 
@@ -29,7 +29,8 @@ export interface Service {
 }
 
 /** Tells that the daemon is ready, and from then on how it is. */
-export async function reportReady({ manager, engine, log }: ServiceOptions): Promise<Service> {
+export function reportReady({ manager, engine, log }: ServiceOptions): Service {
+  let stopping = false;
   const tell = (notice: Notice): void => {
     try {
       manager.notify(notice);
@@ -37,33 +38,54 @@ export async function reportReady({ manager, engine, log }: ServiceOptions): Pro
       log.warn({ error }, `Cannot tell the service manager: ${messageOf(error)}`);
     }
   };
-  let asking = false;
-  const giveSign = async (): Promise<void> => {
-    // An answer that is still out is no sign of life.
-    if (asking) return;
-    asking = true;
-    try {
-      tell({ WATCHDOG: "1", STATUS: statusLine(await engine.status(SELF)) });
-    } catch (error) {
-      log.error({ error }, `Cannot give a sign of life: ${messageOf(error)}`);
-    } finally {
-      asking = false;
-    }
-  };
-  tell({ READY: "1" });
-  await giveSign();
   const periodMs = manager.watchdogMs === undefined ? STATUS_INTERVAL_MS : manager.watchdogMs / SIGNS_IN_PERIOD;
-  const timer = setInterval(() => void giveSign(), periodMs);
+  // The sign of life must not wait for what the status waits for: a disk of volumes that hangs is no reason to restart.
+  const giveSign = oneAtATime(async () => {
+    const late = setTimeout(() => log.error({ periodMs }, "Cannot give a sign of life: no answer yet"), periodMs);
+    try {
+      await engine.ping();
+      tell({ WATCHDOG: "1" });
+    } catch (error) {
+      if (!stopping) log.error({ error }, `Cannot give a sign of life: ${messageOf(error)}`);
+    } finally {
+      clearTimeout(late);
+    }
+  });
+  const tellStatus = oneAtATime(async () => {
+    try {
+      const status = statusLine(await engine.status(SELF));
+      if (!stopping) tell({ STATUS: status });
+    } catch (error) {
+      if (!stopping) log.warn({ error }, `Cannot tell the status: ${messageOf(error)}`);
+    }
+  });
+  const report = () => Promise.all([giveSign(), tellStatus()]);
+  tell({ READY: "1" });
+  const timer = setInterval(() => void report(), periodMs);
+  void report();
   return {
     reloading: async (reload) => {
       tell({ RELOADING: "1" });
       await reload;
       tell({ READY: "1" });
+      await tellStatus();
     },
     stopping: () => {
+      stopping = true;
       clearInterval(timer);
       tell({ STOPPING: "1", STATUS: "Stopping; what is mounted stays mounted" });
     },
+  };
+}
+
+/** While an answer is out, nothing is asked again: it is no sign of life. */
+function oneAtATime(work: () => Promise<void>): () => Promise<void> {
+  let running = false;
+  return async () => {
+    if (running) return;
+    running = true;
+    await work();
+    running = false;
   };
 }
 

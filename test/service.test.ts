@@ -3,6 +3,7 @@ import type { NodeStatus } from "../src/engine/engine.ts";
 import type { Notice } from "../src/host/systemd.ts";
 import { reportReady, statusLine } from "../src/service.ts";
 import { createMemoryLog } from "./auth/memory-log.ts";
+import { startRig } from "./engine/rig.ts";
 
 const STATUS = {
   volumes: { detached: 2, attached: 1, retained: 4 },
@@ -27,23 +28,48 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test("an engine that does not answer gives no sign of life", async () => {
+/** An engine that lives and has a status. */
+const LIVING = { ping: async () => {}, status: async () => STATUS };
+const never = () => new Promise<never>(() => {});
+
+test("an engine that does not answer gives no sign of life, and the log says so", async () => {
   const answers = [
-    async () => STATUS,
+    async () => {},
     async () => {
       throw new Error("stuck");
     },
-    () => new Promise<never>(() => {}),
+    never,
   ];
-  const asked = vi.fn(() => answers.shift()?.() ?? Promise.resolve(STATUS));
-  const engine = { status: asked };
+  const ping = vi.fn(() => answers.shift()?.() ?? Promise.resolve());
   const log = createMemoryLog();
-  await reportReady({ manager, engine, log });
-  expect(signs()).toBe(1);
+  reportReady({ manager, engine: { ...LIVING, ping }, log });
   await vi.advanceTimersByTimeAsync(120_000);
   expect(signs()).toBe(1);
-  expect(asked).toHaveBeenCalledTimes(3);
-  expect(log.lines.map(({ message }) => message)).toEqual(["Cannot give a sign of life: stuck"]);
+  expect(ping).toHaveBeenCalledTimes(3);
+  expect(log.lines.map(({ message }) => message)).toEqual([
+    "Cannot give a sign of life: stuck",
+    "Cannot give a sign of life: no answer yet",
+  ]);
+});
+
+test("an engine whose store gives no answer gives no sign of life", async () => {
+  const rig = await startRig();
+  const service = reportReady({ manager, engine: rig.engine, log: createMemoryLog() });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(signs()).toBe(1);
+  rig.store.hold();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(signs()).toBe(1);
+  service.stopping();
+});
+
+test("a status that does not come costs no sign of life", async () => {
+  const status = vi.fn(never);
+  const service = reportReady({ manager, engine: { ...LIVING, status }, log: createMemoryLog() });
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(signs()).toBe(4);
+  expect(status).toHaveBeenCalledTimes(1);
+  service.stopping();
 });
 
 test("a service manager that cannot be told stops nothing", async () => {
@@ -54,12 +80,14 @@ test("a service manager that cannot be told stops nothing", async () => {
     },
   };
   const log = createMemoryLog();
-  (await reportReady({ manager: deaf, engine: { status: async () => STATUS }, log })).stopping();
-  expect(log.lines.every(({ level }) => level === "warn")).toBe(true);
+  const service = reportReady({ manager: deaf, engine: LIVING, log });
+  await vi.advanceTimersByTimeAsync(30_000);
+  service.stopping();
+  expect(log.lines.map(({ message }) => message)).toContain("Cannot tell the service manager: nobody there");
 });
 
 test("readiness, then three signs of life in the time in which one is due, then the end", async () => {
-  const service = await reportReady({ manager, engine: { status: async () => STATUS }, log: createMemoryLog() });
+  const service = reportReady({ manager, engine: LIVING, log: createMemoryLog() });
   expect(notices[0]).toEqual({ READY: "1" });
   await vi.advanceTimersByTimeAsync(30_000);
   expect(signs()).toBe(4);
@@ -69,14 +97,15 @@ test("readiness, then three signs of life in the time in which one is due, then 
   expect(notices.at(-1)).toMatchObject({ STOPPING: "1" });
 });
 
-test("a reload is told until it is through", async () => {
-  const service = await reportReady({ manager, engine: { status: async () => STATUS }, log: createMemoryLog() });
+test("a reload is told until it is through, and what is served afterwards", async () => {
+  const service = reportReady({ manager, engine: LIVING, log: createMemoryLog() });
+  await vi.advanceTimersByTimeAsync(1);
   const reload = Promise.withResolvers<void>();
   const told = service.reloading(reload.promise);
   expect(notices.at(-1)).toEqual({ RELOADING: "1" });
   reload.resolve();
   await told;
-  expect(notices.at(-1)).toEqual({ READY: "1" });
+  expect(notices.slice(-2)).toEqual([{ READY: "1" }, { STATUS: statusLine(STATUS) }]);
   service.stopping();
 });
 

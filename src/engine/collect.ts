@@ -16,6 +16,7 @@ import type { Incarnation } from "../domain/units.ts";
 import type { Disk } from "../ports/disk.ts";
 import { diskOfVolume } from "./handed-ports.ts";
 import { lookForHolds } from "./holds.ts";
+import { measureDisk } from "./measure.ts";
 import type { Parts } from "./parts.ts";
 
 /** What was tried: why it stays, `undefined` when it was collected. */
@@ -83,7 +84,7 @@ export async function goOnCollecting(
 /** The retained volumes of a disk by the rule, oldest first, at its usage now. */
 export async function assessDisk(parts: Parts, disk: Disk): Promise<readonly Candidate[]> {
   const key = sourceKey(disk.source);
-  const usage = await measure(parts, disk);
+  const usage = usedPart(await measureDisk(parts, disk));
   const volumes = volumesIn(parts, "retained").filter((volume) => sourceKey(volume.source) === key);
   return assessAll(volumes, parts.gc, momentNow(parts), usage);
 }
@@ -121,7 +122,8 @@ async function collectOnDisk(
 
 /** Each deletion makes room, and gives the others more time. */
 async function isStillDue(parts: Parts, disk: Disk, volume: Volume): Promise<boolean> {
-  const [candidate] = assessAll([volume], parts.gc, momentNow(parts), await measure(parts, disk));
+  const usage = usedPart(await measureDisk(parts, disk));
+  const [candidate] = assessAll([volume], parts.gc, momentNow(parts), usage);
   return candidate?.isDue === true;
 }
 
@@ -200,12 +202,6 @@ function noteFailure(parts: Parts, signal: AbortSignal, uuid: Incarnation, reaso
   if (signal.aborted || !parts.ledger.state.volumes.has(uuid)) return;
   parts.observations.failed(uuid, reason, parts.clock.bootTimeMs());
   parts.log.warn({ volume: uuid }, reason);
-}
-
-async function measure(parts: Parts, disk: Disk): Promise<number> {
-  const usage = usedPart(await disk.usage());
-  parts.observations.usage.set(sourceKey(disk.source), usage);
-  return usage;
 }
 
 /** Without notes volumes are collected late: on a full disk that is no reason to collect nothing. */

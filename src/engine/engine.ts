@@ -67,6 +67,12 @@ export interface Engine {
   operations(actor: Actor): Promise<readonly OperationRecord[]>;
   operation(actor: Actor, id: string): Promise<OperationRecord>;
   status(actor: Actor): Promise<NodeStatus>;
+  /**
+   * A sign of life: resolves when the engine could decide and commit now. It waits for the checkpoint's thread like every
+   * operation, and for nothing else: not for a disk of volumes, however long that takes to answer.
+   * @throws `unavailable` while starting or stopping, or the checkpoint can be neither written nor read
+   */
+  ping(): Promise<void>;
   /** Examines every volume and attachment now, repairs what may be repaired, and says what is damaged. */
   reconcile(): Promise<void>;
 }

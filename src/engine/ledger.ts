@@ -106,6 +106,15 @@ export class Ledger {
     return this.#answer((state) => attempt(() => look(state)));
   }
 
+  /**
+   * Resolves when the store has answered all that it was asked before, and memory is what it stored: only then would
+   * anybody else get an answer.
+   */
+  async ping(): Promise<void> {
+    await this.#store.ping();
+    await this.settled();
+  }
+
   /** Resolves when everything decided so far is committed, or has been thrown away. */
   async settled(): Promise<void> {
     await this.#lastCommit.catch(() => undefined);

@@ -243,18 +243,24 @@ export class NodeEngine implements Engine {
       containers: state.containers.size,
       problems: listProblems(parts, state),
     }));
+    const { disks, problems } = await viewDisks(parts, view.state);
     return {
       agentId: this.agentId,
       bootId: parts.clock.bootId(),
       ready: this.#ready,
       startedAt: this.#startedAt,
       mountBackend: parts.mounter.backend,
-      disks: await viewDisks(parts, view.state),
+      disks,
       volumes: view.volumes,
       containers: view.containers,
-      problems: view.problems,
+      problems: [...view.problems, ...problems],
       recovery: { ...(this.#recovery as RecoverySummary), orphans: parts.observations.orphans },
     };
+  }
+
+  async ping(): Promise<void> {
+    this.#requireReady();
+    await this.#parts.ledger.ping();
   }
 
   async reconcile(): Promise<void> {

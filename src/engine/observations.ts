@@ -3,6 +3,7 @@
  * anew by every recovery and reconcile, so it is kept in memory only.
  */
 import type { ContainerId, Incarnation } from "../domain/units.ts";
+import type { Disk, DiskUsage } from "../ports/disk.ts";
 
 interface Retry {
   readonly reason: string;
@@ -25,6 +26,8 @@ export class Observations {
   readonly closedDisks = new Map<string, string>();
   /** The used part of each disk when it was last measured, 0 to 1, by source key. */
   readonly usage = new Map<string, number>();
+  /** Disks that are being measured. */
+  readonly usageAsked = new Map<Disk, Promise<DiskUsage>>();
   readonly #retries = new Map<Incarnation, Retry>();
 
   /** Why a volume cannot be used, from its directory or from one of its mounts. */

@@ -1,5 +1,4 @@
 /** What happens between start and readiness; then what may be done behind it. */
-import { usedPart } from "../domain/collect.ts";
 import { messageOf } from "../domain/error.ts";
 import { freeOf } from "../domain/node.ts";
 import type { Volume } from "../domain/records.ts";
@@ -7,6 +6,7 @@ import { sourceKey } from "../domain/resource.ts";
 import { type Incarnation, type MilliMb, toBytes, toMb } from "../domain/units.ts";
 import type { Disk } from "../ports/disk.ts";
 import type { NodeStatus } from "./engine.ts";
+import { measureDisk } from "./measure.ts";
 import type { Parts } from "./parts.ts";
 import { reconcileContainers, reconcileVolumes } from "./reconcile.ts";
 
@@ -82,23 +82,23 @@ function isKnown(parts: Parts, uuid: string): boolean {
 
 /** A disk that cannot keep what was declared or reserved takes no new reservations. */
 export async function checkDisks(parts: Parts): Promise<void> {
-  for (const disk of parts.disks.values()) {
-    const key = sourceKey(disk.source);
-    const reason = (await overdrawn(parts, disk)) ?? shortfall(parts, key);
-    if (reason === undefined) parts.observations.closedDisks.delete(key);
-    else if (parts.observations.closedDisks.get(key) !== reason) {
-      parts.observations.closedDisks.set(key, reason);
-      parts.log.warn({ disk: disk.root }, `Disk ${disk.root} takes no new reservations: ${reason}`);
-    }
+  await Promise.all([...parts.disks.values()].map((disk) => checkDisk(parts, disk)));
+}
+
+async function checkDisk(parts: Parts, disk: Disk): Promise<void> {
+  const key = sourceKey(disk.source);
+  const reason = (await overdrawn(parts, disk)) ?? shortfall(parts, key);
+  if (reason === undefined) parts.observations.closedDisks.delete(key);
+  else if (parts.observations.closedDisks.get(key) !== reason) {
+    parts.observations.closedDisks.set(key, reason);
+    parts.log.warn({ disk: disk.root }, `Disk ${disk.root} takes no new reservations: ${reason}`);
   }
 }
 
 async function overdrawn(parts: Parts, disk: Disk): Promise<string | undefined> {
   const declared = declaredOf(parts, sourceKey(disk.source));
   try {
-    const usage = await disk.usage();
-    parts.observations.usage.set(sourceKey(disk.source), usedPart(usage));
-    const { totalBytes } = usage;
+    const { totalBytes } = await measureDisk(parts, disk);
     if (toBytes(declared) <= totalBytes) return undefined;
     return `${toMb(declared)} MB are declared, its file system has ${Math.floor(totalBytes / 1024 / 1024)} MB`;
   } catch (error) {

@@ -2,7 +2,7 @@
 import { mayView } from "../domain/authorise.ts";
 import { containerOf } from "../domain/container-of-cgroup.ts";
 import { nameOf } from "../domain/decide.ts";
-import { HoldfastError } from "../domain/error.ts";
+import { HoldfastError, messageOf } from "../domain/error.ts";
 import { stateOf, type VolumeState } from "../domain/lifecycle.ts";
 import { attachmentPhases, type NodeState } from "../domain/node.ts";
 import type { Actor } from "../domain/operation.ts";
@@ -13,6 +13,7 @@ import type { HeldMount } from "../ports/holders.ts";
 import { candidateOf } from "./collect-request.ts";
 import type { ContainerView, HolderView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
 import { lentVolumes, mountsOfBorrowers } from "./loans.ts";
+import { measureDisk } from "./measure.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { declaredOf } from "./recover.ts";
@@ -125,7 +126,11 @@ export function countStates(parts: Parts, state: NodeState): Record<VolumeState,
 }
 
 /** Each disk with what is declared, reserved, under volumes and retained on it. */
-export async function viewDisks(parts: Parts, state: NodeState): Promise<NodeStatus["disks"]> {
+export async function viewDisks(
+  parts: Parts,
+  state: NodeState,
+): Promise<{ readonly disks: NodeStatus["disks"]; readonly problems: readonly string[] }> {
+  const problems: string[] = [];
   const sizes = new Map<string, { reserved: number; volumes: number; retained: number }>();
   const of = (key: string) => {
     const entry = sizes.get(key) ?? { reserved: 0, volumes: 0, retained: 0 };
@@ -138,19 +143,24 @@ export async function viewDisks(parts: Parts, state: NodeState): Promise<NodeSta
   for (const volume of state.volumes.values()) {
     of(sourceKey(volume.source))[volume.phase === "live" ? "volumes" : "retained"] += toMb(volume.size);
   }
-  return Promise.all(
+  const disks = await Promise.all(
     [...parts.disks].map(async ([key, disk]) => ({
       source: disk.source,
       root: disk.root,
       fileSystem: disk.fileSystem.type,
       // A disk that cannot be measured is among the problems; the others are shown all the same.
-      ...(await disk.usage().catch(() => ({ totalBytes: 0, freeBytes: 0 }))),
+      ...(await measureDisk(parts, disk).catch((error: unknown) => {
+        if (!parts.observations.closedDisks.has(key))
+          problems.push(`Disk ${disk.root} cannot be measured: ${messageOf(error)}`);
+        return { totalBytes: 0, freeBytes: 0 };
+      })),
       declaredMb: toMb(declaredOf(parts, key)),
       reservedMb: of(key).reserved,
       volumesMb: of(key).volumes,
       retainedMb: of(key).retained,
     })),
   );
+  return { disks, problems };
 }
 
 /** Everything an operator must look at, one sentence each, with what to do. */

@@ -49,5 +49,10 @@ export interface Store {
   commit(changes: readonly Change[], options: CommitOptions): Promise<void>;
   /** Reads everything again, after a failed commit. */
   reload(): Promise<StoreContents>;
+  /**
+   * Resolves when everything that was asked before is answered, however it was: whoever gets no answer here gets none
+   * to a commit either. Stores nothing, and needs no room.
+   */
+  ping(): Promise<void>;
   close(): Promise<void>;
 }

@@ -54,6 +54,9 @@ function serveOne(request: Exclude<Request, CommitRequest>): void {
     case "reload":
       load();
       return;
+    case "ping":
+      reply({ kind: "pong" });
+      return;
     case "close":
       close();
       return;

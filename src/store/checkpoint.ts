@@ -52,6 +52,7 @@ class CheckpointStore implements Store {
   readonly #taken = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #commits: Waiting<void>[] = [];
   readonly #loads: Loading[] = [];
+  readonly #pings: Waiting<void>[] = [];
   #worker: Worker | undefined;
   #exited: Promise<void> = Promise.resolve();
   #closing = false;
@@ -87,6 +88,15 @@ class CheckpointStore implements Store {
 
   reload(): Promise<StoreContents> {
     return this.#load("reload");
+  }
+
+  ping(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const refusal = this.#refusal("answer");
+    if (refusal !== undefined) return Promise.reject(refusal);
+    this.#send({ kind: "ping" });
+    this.#pings.push({ resolve, reject });
+    return promise;
   }
 
   async close(): Promise<void> {
@@ -159,6 +169,9 @@ class CheckpointStore implements Store {
       case "load-failed":
         this.#loads.shift()?.reject(fromWire(reply.error));
         return;
+      case "pong":
+        this.#pings.shift()?.resolve();
+        return;
       case "note":
         this.#options.log[reply.level](reply.fields, reply.text);
         return;
@@ -192,7 +205,8 @@ class CheckpointStore implements Store {
   #dieOf(error: HoldfastError): void {
     if (this.#dead !== undefined) return;
     this.#dead = error;
-    for (const waiting of [...this.#commits.splice(0), ...this.#loads.splice(0)]) waiting.reject(error);
+    const all = [...this.#commits.splice(0), ...this.#loads.splice(0), ...this.#pings.splice(0)];
+    for (const waiting of all) waiting.reject(error);
     this.#options.onFatal(error);
   }
 }

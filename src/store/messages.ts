@@ -27,6 +27,7 @@ export type Request =
   | { readonly kind: "open" }
   | CommitRequest
   | { readonly kind: "reload" }
+  | { readonly kind: "ping" }
   | { readonly kind: "close" };
 
 export type Reply =
@@ -38,6 +39,8 @@ export type Reply =
   /** The oldest `count` commits that had no answer yet. */
   | { readonly kind: "committed"; readonly count: number; readonly durationMs: number }
   | { readonly kind: "rejected"; readonly count: number; readonly error: WireError }
+  /** Answers the oldest `ping`. */
+  | { readonly kind: "pong" }
   | { readonly kind: "fatal"; readonly error: WireError }
   | {
       readonly kind: "note";

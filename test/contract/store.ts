@@ -48,6 +48,16 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     it("refuses everything once it is closed", async () => {
       await store.close();
       await expect(store.commit([setVolume(1)], DURABLE)).rejects.toMatchObject({ code: "unavailable" });
+      await expect(store.ping()).rejects.toMatchObject({ code: "unavailable" });
+    });
+
+    it("answers a ping in its turn behind the commits, and stores nothing for it", async () => {
+      const order: string[] = [];
+      const commit = store.commit([setVolume(1)], DURABLE).then(() => order.push("commit"));
+      await store.ping().then(() => order.push("ping"));
+      await commit;
+      expect(order).toEqual(["commit", "ping"]);
+      expect(sizes(await reopened())).toMatchObject({ volumes: 1 });
     });
 
     it("opens with its header and nothing else", () => {

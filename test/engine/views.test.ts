@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Role, VolumeId } from "../../src/domain/units.ts";
 import { disk, reservedFor, volume } from "../domain/world.ts";
-import { BROKEN, creating, OPS, outcomeOf, PEER, type Rig, reserving, startRig, wanted } from "./rig.ts";
+import { createFailingStore } from "../fakes/failing-store.ts";
+import { MemoryDisk } from "../fakes/memory-disk.ts";
+import { BROKEN, creating, OPS, outcomeOf, PEER, Rig, reserving, settle, startRig, wanted } from "./rig.ts";
 
 const ADS_ONLY = {
   permissive: false,
@@ -19,6 +21,21 @@ async function furnished(): Promise<Rig> {
     { type: "CREATE", volumes: [volume("db", 100, eng)] },
   );
   return rig;
+}
+
+/** A disk whose file system does not answer any more. */
+function hangingDisk() {
+  let asked = 0;
+  const disk = new MemoryDisk({
+    source: { type: "PATH", root: "/hung" },
+    root: "/hung",
+    pause: (call) => {
+      if (call !== "usage") return Promise.resolve();
+      asked += 1;
+      return new Promise(() => {});
+    },
+  });
+  return { disk, asked: () => asked };
 }
 
 const names = async (rig: Rig, ...args: Parameters<Rig["engine"]["volumes"]>) =>
@@ -120,8 +137,28 @@ describe("status", () => {
   test("shows the other disks where one cannot be measured", async () => {
     const rig = await furnished();
     rig.disk.failNext("usage", BROKEN);
-    const { disks } = await rig.engine.status(PEER);
+    const { disks, problems } = await rig.engine.status(PEER);
     expect(disks).toMatchObject([{ root: "/memory", totalBytes: 0, declaredMb: 1_000 }]);
+    expect(problems).toEqual([`Disk /memory cannot be measured: ${BROKEN.message}`]);
+  });
+
+  test("waits two seconds for a disk that hangs, and asks it no second time", async () => {
+    const { disk: hanging, asked } = hangingDisk();
+    const rig = new Rig({ otherDisks: [hanging] });
+    const start = rig.engine.start();
+    await settle();
+    rig.clock.advance(2_000);
+    await start;
+    const status = rig.engine.status(PEER);
+    await settle();
+    rig.clock.advance(2_000);
+    const { disks, problems } = await status;
+    expect(disks).toMatchObject([
+      { root: "/memory", totalBytes: 100 * 2 ** 30 },
+      { root: "/hung", totalBytes: 0 },
+    ]);
+    expect(problems).toEqual([expect.stringContaining("disk /hung does not answer")]);
+    expect(asked()).toBe(1);
   });
 
   test("adds up each disk, and counts volumes by state", async () => {
@@ -134,5 +171,40 @@ describe("status", () => {
     expect(status.volumes).toMatchObject({ attached: 1, detached: 1, retained: 1, damaged: 0 });
     expect(status.containers).toBe(1);
     expect(status.problems).toEqual([]);
+  });
+});
+
+describe("ping", () => {
+  test("gets no answer while the store gives none", async () => {
+    const rig = await startRig();
+    const release = rig.store.hold();
+    let answered = false;
+    const ping = rig.engine.ping().then(() => {
+      answered = true;
+    });
+    await settle();
+    expect(answered).toBe(false);
+    release();
+    await ping;
+  });
+
+  test("is refused while nothing can be decided, and before the start", async () => {
+    const rig = new Rig();
+    expect(await outcomeOf(rig.engine.ping())).toBe("unavailable");
+    rig.useStore(createFailingStore());
+    await rig.engine.start();
+    await outcomeOf(rig.perform(reserving(1)));
+    expect(await outcomeOf(rig.engine.ping())).toBe("unavailable");
+  });
+
+  test("is answered after a commit failed for want of room, and while a disk hangs", async () => {
+    const rig = new Rig({ otherDisks: [hangingDisk().disk] });
+    const start = rig.engine.start();
+    await settle();
+    rig.clock.advance(2_000);
+    await start;
+    rig.store.failCommit(1, "disk_full");
+    expect(await outcomeOf(rig.perform(reserving(1)))).toBe("disk_full");
+    expect(await outcomeOf(rig.engine.ping())).toBe("done");
   });
 });

@@ -10,6 +10,7 @@ export function createFailingStore(code: ErrorCode = "unavailable", options: Mem
     open: () => store.open(),
     commit: () => fail("commit"),
     reload: () => fail("reload"),
+    ping: () => store.ping(),
     close: () => store.close(),
   };
 }

@@ -71,6 +71,7 @@ export function makeFakeEngine(): FakeEngine {
     operations: (...args) => answer("operations", args, [RECORD]),
     operation: (...args) => answer("operation", args, RECORD),
     status: (...args) => answer("status", args, STATUS),
+    ping: (...args) => answer("ping", args, undefined),
     reconcile: (...args) => answer("reconcile", args, undefined),
   };
   return engine;

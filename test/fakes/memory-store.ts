@@ -113,6 +113,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       queue = outcome;
       return outcome;
     },
+    ping: async () => {
+      if (!open) throw new HoldfastError("unavailable", "Cannot answer: the store is closed");
+      await queue;
+    },
     close: async () => {
       await queue;
       open = false;

@@ -143,6 +143,7 @@ export function mortalStore(store: MemoryStore, life: Life): Store {
         await life.step();
       }),
     reload: () => inOrder(() => store.reload()),
+    ping: () => inOrder(() => store.ping()),
     close: () => inOrder(() => store.close()),
   };
 }
