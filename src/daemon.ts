@@ -24,6 +24,7 @@ import { readBundleConfig } from "./host/bundle.ts";
 import { createProcesses } from "./host/container-processes.ts";
 import { openDirectoryDisk } from "./host/directory-disk.ts";
 import { createHolders } from "./host/holders.ts";
+import { openJournal } from "./host/journal.ts";
 import { lockWorkRoot } from "./host/lock.ts";
 import { createMounter } from "./host/mount-thread.ts";
 import { peerOf } from "./host/peer.ts";
@@ -104,7 +105,7 @@ export function stopSignal(log: Log): Promise<void> {
 }
 
 export async function startDaemon(settings: Settings, options: DaemonOptions = {}): Promise<Daemon> {
-  const log = options.log ?? createLog({ level: settings.logLevel });
+  const log = options.log ?? createLog({ level: settings.logLevel, journal: openJournal(process.env) });
   const stops: (() => unknown)[] = [];
   const stop = async (): Promise<void> => {
     for (const close of stops.toReversed()) await close();

@@ -636,9 +636,9 @@ export function geteuid(): number {
 }
 
 /** Sends one datagram to a Unix socket and waits for nothing; `@name` is one without a file. */
-export function sendDatagram(path: string, text: string): void {
+export function sendDatagram(path: string, content: string | Buffer): void {
   const address = unixAddress(path);
-  const data = Buffer.from(text);
+  const data = typeof content === "string" ? Buffer.from(content) : content;
   const fd = run("socket", path, () => callSocket(DATAGRAM.AF_UNIX, DATAGRAM.SOCK_DGRAM | O.CLOEXEC, 0));
   try {
     run("sendto", path, () => callSendto(fd, data, data.length, DATAGRAM.MSG_DONTWAIT, address, address.length));

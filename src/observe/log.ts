@@ -1,9 +1,13 @@
 /**
  * The log: one JSON line an event, on stderr. Lines may wait a tenth of a second for company; warnings and errors, and
  * whatever waits with them, are handed over at once. `flush` is for the end of the process.
+ *
+ * Under the journal an event is an entry with its fields instead, handed over at once. What the journal does not take
+ * goes to stderr, which it reads too, as a JSON line with the priority before it.
  */
 import { type DestinationStream, pino, stdTimeFunctions } from "pino";
 import type { Log } from "../ports/log.ts";
+import { journalEntry, PRIORITY } from "./journal-entry.ts";
 import { cut, presentable } from "./presentable.ts";
 import { createSink, type Sink } from "./sink.ts";
 
@@ -14,6 +18,8 @@ export interface LogOptions {
   readonly level: LogLevel;
   /** Takes the lines instead of stderr. */
   readonly destination?: DestinationStream;
+  /** Takes an entry in the journal's own protocol, or throws. */
+  readonly journal?: ((entry: Buffer) => void) | undefined;
 }
 
 export interface FlushableLog extends Log {
@@ -23,16 +29,22 @@ export interface FlushableLog extends Log {
   readonly dropped: number;
 }
 
-export function createLog({ level, destination }: LogOptions): FlushableLog {
-  const sink = destination === undefined ? stderrSink() : unbuffered(destination);
+export function createLog({ level, destination, journal }: LogOptions): FlushableLog {
+  const sink = destination === undefined ? stderrSink(journal !== undefined) : unbuffered(destination);
+  let prefix = "";
   const logger = pino(
     { level, base: null, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
-    sink,
+    { write: (line) => sink.write(prefix + line) },
   );
 
   function emit(at: LogLevel, fields: object, message: string): void {
     if (!logger.isLevelEnabled(at)) return;
-    logger[at](presentable(fields), cut(message));
+    const [shown, text] = [presentable(fields), cut(message)];
+    if (journal !== undefined) {
+      if (isTaken(journal, journalEntry(at, shown, text))) return;
+      prefix = prefixOf(at);
+    }
+    logger[at](shown, text);
     if (at === "warn" || at === "error") sink.push();
   }
 
@@ -48,9 +60,26 @@ export function createLog({ level, destination }: LogOptions): FlushableLog {
   };
 }
 
-function stderrSink(): Sink {
+function isTaken(journal: (entry: Buffer) => void, entry: Buffer): boolean {
+  try {
+    journal(entry);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** By which the journal knows the priority of a line. */
+function prefixOf(level: LogLevel): string {
+  return `<${PRIORITY[level]}>`;
+}
+
+function stderrSink(isJournal: boolean): Sink {
   // Opening process.stderr is what makes a pipe or socket non-blocking; Node puts it back at exit.
-  const sink = createSink({ fd: process.stderr.fd, notice: droppedLine });
+  const sink = createSink({
+    fd: process.stderr.fd,
+    notice: (dropped) => (isJournal ? prefixOf("warn") : "") + droppedLine(dropped),
+  });
   process.on("exit", () => sink.flush());
   return sink;
 }

@@ -1,9 +1,8 @@
 import { once } from "node:events";
-import { closeSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import koffi from "koffi";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   handedListeners,
@@ -13,6 +12,7 @@ import {
   unixPathOf,
   watchdogMs,
 } from "../../src/host/systemd.ts";
+import { bindReceiver, type Receiver } from "../support/datagrams.ts";
 
 describe("handedListeners", () => {
   const three = { LISTEN_PID: "7", LISTEN_FDS: "3", LISTEN_FDNAMES: "agent:http:docker" };
@@ -111,26 +111,3 @@ test("a Unix socket that listens is known by its path, and by its descriptor", a
   }
   expect(isListenedOn(path)).toBe(false);
 });
-
-interface Receiver {
-  /** What was sent and not yet taken. */
-  next(): string;
-  close(): void;
-}
-
-/** A datagram socket, which Node does not have. */
-function bindReceiver(path: string): Receiver {
-  const libc = koffi.load(null);
-  const socket = libc.func("socket", "int", ["int", "int", "int"]);
-  const bind = libc.func("bind", "int", ["int", "void *", "uint32_t"]);
-  const recv = libc.func("recv", "long", ["int", "void *", "size_t", "int"]);
-  const [family, dontWait] = [1, 0x40];
-  const fd: number = socket(family, 2, 0);
-  const address = Buffer.concat([Buffer.from([family, 0]), Buffer.from(path.replace(/^@/, "\0"))]);
-  expect(bind(fd, address, address.length)).toBe(0);
-  const buffer = Buffer.alloc(4096);
-  return {
-    next: () => buffer.toString("utf8", 0, recv(fd, buffer, buffer.length, dontWait)),
-    close: () => closeSync(fd),
-  };
-}

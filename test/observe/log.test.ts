@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, describe, expect, test } from "vitest";
 import { createLog, type LogLevel } from "../../src/observe/log.ts";
+import { parseEntry } from "../support/journal.ts";
 
 function memory(level: LogLevel) {
   const lines: string[] = [];
@@ -55,6 +56,34 @@ describe("createLog", () => {
       sizeMb: 5,
       msg: "Created a volume",
     });
+  });
+});
+
+describe("the log under the journal", () => {
+  test("gives what the journal does not take to stderr, with the priority before it", () => {
+    const lines: string[] = [];
+    const journal = () => {
+      throw new Error("busy");
+    };
+    const log = createLog({ level: "info", journal, destination: { write: (line) => void lines.push(line) } });
+    log.warn({ volume: "ads/db" }, "Careful");
+    log.info({}, "By the way");
+    expect(lines[0]).toMatch(/^<4>\{"level":"warn",.*"volume":"ads\/db","msg":"Careful"\}\n$/);
+    expect(lines[1]).toMatch(/^<6>\{"level":"info"/);
+  });
+
+  test("makes an entry of every event that its level lets through, and writes nothing else", () => {
+    const lines: string[] = [];
+    const entries: Record<string, string>[] = [];
+    const log = createLog({
+      level: "info",
+      journal: (entry) => void entries.push(parseEntry(entry)),
+      destination: { write: (line) => void lines.push(line) },
+    });
+    log.debug({}, "no");
+    log.error({ authorization: "Basic x" }, "Broken");
+    expect(entries).toMatchObject([{ MESSAGE: "Broken authorization=(secret)", PRIORITY: "3" }]);
+    expect(lines).toEqual([]);
   });
 });
 
