@@ -8,9 +8,9 @@ import manifest from "../package.json" with { type: "json" };
 import { readAclsFile } from "./auth/acls-file.ts";
 import { createBasicAuthenticator } from "./auth/basic.ts";
 import { readCredentialsFile } from "./auth/credentials.ts";
-import { createReloader } from "./auth/reloader.ts";
+import { createReloader, type Reloader } from "./auth/reloader.ts";
 import { watchFiles } from "./auth/watch.ts";
-import type { Settings } from "./config/settings.ts";
+import { type Settings, waitingForRestart } from "./config/settings.ts";
 import { type Acls, PERMISSIVE } from "./domain/acl.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
@@ -68,8 +68,6 @@ export interface Daemon {
 
 /** The checkpoint cannot be stored any more: the service manager shall know it from a mistake in the configuration. */
 const EXIT_STORE = 74;
-
-type Reload = () => Promise<void>;
 
 /** The configuration file, and how to read it again with the flags that win over it. */
 interface ConfigurationFile {
@@ -133,8 +131,8 @@ async function startParts(
   stops.push(() => lock.release());
 
   if (settings.mountBackend !== "symlink") settings.sandboxRoots.forEach(shareSandboxRoot);
-  const reloads: Reload[] = [];
-  const current = watchConfiguration(settings, options.configuration, log, stops, reloads);
+  const reloads: Reloader<unknown>[] = [];
+  const { current, waiting } = watchConfiguration(settings, options.configuration, log, stops, reloads);
   const access = await loadAccess(settings, log, stops, reloads);
   const clock = openSystemClock();
   const metrics = createMetrics();
@@ -168,6 +166,10 @@ async function startParts(
     acls: access.acls,
     reconcileIntervalMs: settings.reconcileIntervalMs,
     gc: liveGcSettings(current),
+    remarks: () => ({
+      problems: reloads.flatMap(({ failure }) => failure ?? []),
+      notices: waiting().length === 0 ? [] : [restartNotice(waiting())],
+    }),
   });
   // Also what does not come to be ready has threads to stop.
   stops.push(() => engine.stop());
@@ -220,7 +222,7 @@ async function startParts(
     mountBackend: mounter.backend,
     address: operator.address,
     engine,
-    reload: async () => void (await Promise.all(reloads.map((reload) => reload()))),
+    reload: async () => void (await Promise.all(reloads.map((reloader) => reloader.reload()))),
   };
 }
 
@@ -234,31 +236,30 @@ function unixListener(door: string, wanted: string, { listeners }: DaemonOptions
   throw new HoldfastError("conflict", message);
 }
 
-/** What may change while the daemon runs; everything else waits for a restart. */
-const LIVE_SETTINGS: readonly (keyof Settings)[] = ["gcDelayMs", "gcHeadroom", "gcMinAgeMs"];
-
 /** The settings in force: read again when their file changes, as far as they may; a broken file changes nothing. */
 function watchConfiguration(
   settings: Settings,
   configuration: ConfigurationFile | undefined,
   log: Log,
   stops: (() => unknown)[],
-  reloads: Reload[],
-): () => Settings {
-  if (configuration === undefined) return () => settings;
+  reloads: Reloader<unknown>[],
+): { readonly current: () => Settings; readonly waiting: () => readonly string[] } {
+  if (configuration === undefined) return { current: () => settings, waiting: () => [] };
   const load = async (): Promise<Settings> => {
     const changed = await configuration.load();
-    const waiting = (Object.keys(settings) as (keyof Settings)[]).filter(
-      (name) => !LIVE_SETTINGS.includes(name) && JSON.stringify(changed[name]) !== JSON.stringify(settings[name]),
-    );
-    if (waiting.length > 0) log.warn({ waiting }, `Settings that changed need a restart: ${waiting.join(", ")}`);
+    const waiting = waitingForRestart(settings, changed);
+    if (waiting.length > 0) log.warn({ waiting }, restartNotice(waiting));
     return changed;
   };
   const reloader = createReloader({ what: "configuration", initial: settings, load, log });
-  reloads.push(() => reloader.reload());
+  reloads.push(reloader);
   const watcher = watchFiles([configuration.path], () => void reloader.reload(), { log });
   stops.push(() => watcher.close());
-  return () => reloader.current;
+  return { current: () => reloader.current, waiting: () => waitingForRestart(settings, reloader.current) };
+}
+
+function restartNotice(waiting: readonly string[]): string {
+  return `Settings that changed need a restart: ${waiting.join(", ")}`;
 }
 
 function liveGcSettings(current: () => Settings): NodeEngineOptions["gc"] {
@@ -282,7 +283,12 @@ interface Access {
 }
 
 /** Credentials and ACLs, read again whenever their files change; a broken file keeps the old ones and says so. */
-async function loadAccess(settings: Settings, log: Log, stops: (() => unknown)[], reloads: Reload[]): Promise<Access> {
+async function loadAccess(
+  settings: Settings,
+  log: Log,
+  stops: (() => unknown)[],
+  reloads: Reloader<unknown>[],
+): Promise<Access> {
   const { credentialsFile, aclsFile } = settings;
   const loadAuthenticator = async (): Promise<Authenticator> => {
     if (credentialsFile === undefined) return createBasicAuthenticator(undefined);
@@ -299,8 +305,8 @@ async function loadAccess(settings: Settings, log: Log, stops: (() => unknown)[]
   });
   const acls = createReloader({ what: "ACLs", initial: await loadAcls(), load: loadAcls, log });
   const files = [credentialsFile, aclsFile].filter((file) => file !== undefined);
-  if (credentialsFile !== undefined) reloads.push(() => authenticator.reload());
-  if (aclsFile !== undefined) reloads.push(() => acls.reload());
+  if (credentialsFile !== undefined) reloads.push(authenticator);
+  if (aclsFile !== undefined) reloads.push(acls);
   if (files.length > 0) {
     const watcher = watchFiles(
       files,

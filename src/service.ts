@@ -90,11 +90,13 @@ function oneAtATime(work: () => Promise<void>): () => Promise<void> {
 }
 
 /** What `systemctl status` shows. */
-export function statusLine({ volumes, containers, problems }: NodeStatus): string {
+export function statusLine({ volumes, containers, problems, notices }: NodeStatus): string {
   const live = Object.entries(volumes).reduce((sum, [state, count]) => (state === "retained" ? sum : sum + count), 0);
   const serving = `${live} volumes (${volumes.attached} attached to ${containers} containers), ${volumes.retained} retained`;
-  const [first] = problems;
-  if (first === undefined) return `Serving ${serving}`;
-  const rest = problems.length === 1 ? "" : ` (and ${problems.length - 1} more, see holdfast status)`;
-  return `Serving ${serving}; problem: ${first}${rest}`;
+  return [`Serving ${serving}`, ...firstOf("problem", problems), ...firstOf("note", notices)].join("; ");
+}
+
+function firstOf(what: string, [first, ...rest]: readonly string[]): string[] {
+  if (first === undefined) return [];
+  return [`${what}: ${first}${rest.length === 0 ? "" : ` (and ${rest.length} more, see holdfast status)`}`];
 }

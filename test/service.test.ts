@@ -9,6 +9,7 @@ const STATUS = {
   volumes: { detached: 2, attached: 1, retained: 4 },
   containers: 1,
   problems: [],
+  notices: [],
 } as unknown as NodeStatus;
 
 let notices: Notice[];
@@ -113,4 +114,6 @@ test("the status line says what is served and what is wrong", () => {
   expect(statusLine(STATUS)).toBe("Serving 3 volumes (1 attached to 1 containers), 4 retained");
   const troubled = { ...STATUS, problems: ["volume ads/db is damaged", "disk /d is full"] };
   expect(statusLine(troubled)).toContain("problem: volume ads/db is damaged (and 1 more, see holdfast status)");
+  const waiting = { ...STATUS, notices: ["Settings that changed need a restart: listen"] };
+  expect(statusLine(waiting)).toMatch(/retained; note: Settings that changed need a restart: listen$/);
 });

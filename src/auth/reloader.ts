@@ -4,6 +4,8 @@ import type { Log } from "../ports/log.ts";
 
 export interface Reloader<T> {
   readonly current: T;
+  /** Why the last reading failed, for people; `undefined` when it did not. */
+  readonly failure: string | undefined;
   /** Reads again, once more if it is asked while reading. Never rejects: a failure is logged, once a call. */
   reload(): Promise<void>;
 }
@@ -18,15 +20,18 @@ export interface ReloaderOptions<T> {
 
 export function createReloader<T>({ what, initial, load, log }: ReloaderOptions<T>): Reloader<T> {
   let current = initial;
+  let failure: string | undefined;
   let running: Promise<void> | undefined;
   let askedAgain = false;
 
   async function attempt(): Promise<void> {
     try {
       current = await load();
+      failure = undefined;
       log.info({}, `Loaded the changed ${what}`);
     } catch (error) {
-      log.error({ error }, `Cannot load the changed ${what}, the old ones stay in force: ${messageOf(error)}`);
+      failure = `Cannot load the changed ${what}, the old ones stay in force: ${messageOf(error)}`;
+      log.error({ error }, failure);
     }
   }
 
@@ -41,6 +46,9 @@ export function createReloader<T>({ what, initial, load, log }: ReloaderOptions<
   return {
     get current() {
       return current;
+    },
+    get failure() {
+      return failure;
     },
     reload() {
       askedAgain = running !== undefined;

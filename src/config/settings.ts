@@ -48,6 +48,38 @@ export interface Settings {
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
+/** What a setting is called by whoever sets it. */
+const KEYS: Readonly<Record<keyof Settings, string>> = {
+  workRoot: "workRoot",
+  listen: "listen",
+  socket: "socket",
+  dockerPlugin: "dockerPlugin",
+  sandboxRoots: "sandboxRoot",
+  resources: "resources",
+  credentialsFile: "credentials",
+  aclsFile: "acls",
+  tls: "tlsCert or tlsKey",
+  allowedHosts: "allowedHosts",
+  gcDelayMs: "gcDelay",
+  gcHeadroom: "gcHeadroom",
+  gcIntervalMs: "gcInterval",
+  gcMinAgeMs: "gcMinAge",
+  mountBackend: "mountBackend",
+  reconcileIntervalMs: "reconcileInterval",
+  logLevel: "logLevel",
+};
+
+/** What may change while the daemon runs; everything else waits for a restart. */
+const LIVE: readonly (keyof Settings)[] = ["gcDelayMs", "gcHeadroom", "gcMinAgeMs"];
+
+/** The keys of those that differ, and take effect at a restart only. */
+export function waitingForRestart(inForce: Settings, changed: Settings): readonly string[] {
+  const names = Object.keys(KEYS) as (keyof Settings)[];
+  return names
+    .filter((name) => !LIVE.includes(name) && JSON.stringify(changed[name]) !== JSON.stringify(inForce[name]))
+    .map((name) => KEYS[name]);
+}
+
 interface DockerPluginSettings {
   readonly path: string;
   /** Of the volumes that are named without a role. */

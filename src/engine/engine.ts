@@ -213,6 +213,8 @@ export interface NodeStatus {
   readonly containers: number;
   /** Everything an operator must look at: one sentence each, with what to do. */
   readonly problems: readonly string[];
+  /** What is good to know, and no problem. */
+  readonly notices: readonly string[];
   readonly recovery: {
     readonly durationMs: number;
     readonly adopted: number;

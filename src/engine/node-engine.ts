@@ -66,6 +66,8 @@ export interface NodeEngineOptions extends Ports {
   readonly reconcileIntervalMs: number;
   /** The rule by which retained volumes are collected, and how often it is looked at. */
   readonly gc: CollectRule & { readonly intervalMs: number };
+  /** What the program around the engine has to show with the status. */
+  readonly remarks?: () => Pick<NodeStatus, "problems" | "notices">;
 }
 
 export class NodeEngine implements Engine {
@@ -74,6 +76,7 @@ export class NodeEngine implements Engine {
   readonly #endings: Endings;
   readonly #reconcileIntervalMs: number;
   readonly #startedAt: WallMs;
+  readonly #remarks: NonNullable<NodeEngineOptions["remarks"]>;
   #ready = false;
   #recovery: RecoverySummary | undefined;
   #cancelReconcile: (() => void) | undefined;
@@ -91,6 +94,7 @@ export class NodeEngine implements Engine {
     this.#endings = new Endings(this.#parts);
     this.#reconcileIntervalMs = options.reconcileIntervalMs;
     this.#startedAt = options.clock.now();
+    this.#remarks = options.remarks ?? (() => ({ problems: [], notices: [] }));
   }
 
   get ready(): boolean {
@@ -244,6 +248,7 @@ export class NodeEngine implements Engine {
       problems: listProblems(parts, state),
     }));
     const { disks, problems } = await viewDisks(parts, view.state);
+    const remarks = this.#remarks();
     return {
       agentId: this.agentId,
       bootId: parts.clock.bootId(),
@@ -253,7 +258,8 @@ export class NodeEngine implements Engine {
       disks,
       volumes: view.volumes,
       containers: view.containers,
-      problems: [...view.problems, ...problems],
+      problems: [...view.problems, ...problems, ...remarks.problems],
+      notices: remarks.notices,
       recovery: { ...(this.#recovery as RecoverySummary), orphans: parts.observations.orphans },
     };
   }

@@ -10,6 +10,7 @@ describe("createReloader", () => {
     const reloader = createReloader({ what: "credentials", initial: "old", load, log });
     await reloader.reload();
     expect(reloader.current).toBe("old");
+    expect(reloader.failure).toBe(log.lines[0]?.message);
     expect(log.lines.map(({ level, message }) => [level, message])).toEqual([
       [
         "error",
@@ -27,8 +28,10 @@ describe("createReloader", () => {
     };
     const reloader = createReloader({ what: "ACLs", initial: "old", load, log: createMemoryLog() });
     await reloader.reload();
+    expect(reloader.failure).toBeDefined();
     await reloader.reload();
     expect(reloader.current).toBe("new");
+    expect(reloader.failure).toBeUndefined();
   });
 
   test("reads once more when it is asked while it reads, never twice at a time", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { DAEMON_OPTIONS, resolvePathFlags } from "../../src/config/options.ts";
-import { loadSettings } from "../../src/config/settings.ts";
+import { loadSettings, waitingForRestart } from "../../src/config/settings.ts";
 import { HoldfastError } from "../../src/domain/error.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "holdfast-settings-"));
@@ -26,6 +26,15 @@ function refusal(action: () => unknown): string {
   }
   throw new Error("Nothing was refused");
 }
+
+test("waitingForRestart names the keys that cannot change while the daemon runs, and no others", () => {
+  const inForce = loadSettings({ flags: {} });
+  const changed = loadSettings({
+    flags: { listen: "127.0.0.1:1", gcDelay: "2w", gcInterval: "5m", sandboxRoot: ["/s"], credentials: "/c.json" },
+  });
+  expect(waitingForRestart(inForce, changed)).toEqual(["listen", "sandboxRoot", "credentials", "gcInterval"]);
+  expect(waitingForRestart(inForce, inForce)).toEqual([]);
+});
 
 describe("a configuration file is refused", () => {
   test("when it is missing", () => {

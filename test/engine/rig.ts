@@ -6,7 +6,7 @@ import type { Container, Volume } from "../../src/domain/records.ts";
 import { type DiskResource, sourceKey } from "../../src/domain/resource.ts";
 import type { ContainerId, ContainerPath, Principal, Role, VolumeId } from "../../src/domain/units.ts";
 import type { AttachRequest } from "../../src/engine/engine.ts";
-import { NodeEngine } from "../../src/engine/node-engine.ts";
+import { NodeEngine, type NodeEngineOptions } from "../../src/engine/node-engine.ts";
 import type { Disk } from "../../src/ports/disk.ts";
 import type { Metrics } from "../../src/ports/metrics.ts";
 import type { Store } from "../../src/ports/store.ts";
@@ -33,6 +33,7 @@ export interface RigOptions {
   readonly disk?: MemoryDiskOptions;
   readonly otherDisks?: readonly Disk[];
   readonly mounter?: MemoryMounterOptions;
+  readonly remarks?: NonNullable<NodeEngineOptions["remarks"]>;
 }
 
 export class Rig {
@@ -163,6 +164,7 @@ export class Rig {
       acls: () => this.#acls,
       reconcileIntervalMs: RECONCILE_MS,
       gc: GC,
+      ...(this.#options.remarks === undefined ? {} : { remarks: this.#options.remarks }),
     });
   }
 }

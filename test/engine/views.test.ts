@@ -161,6 +161,11 @@ describe("status", () => {
     expect(asked()).toBe(1);
   });
 
+  test("has the remarks of the program around the engine", async () => {
+    const rig = await startRig({ remarks: () => ({ problems: ["No credentials"], notices: ["Restart me"] }) });
+    expect(await rig.engine.status(PEER)).toMatchObject({ problems: ["No credentials"], notices: ["Restart me"] });
+  });
+
   test("adds up each disk, and counts volumes by state", async () => {
     const rig = await furnished();
     await rig.perform(reserving(50));

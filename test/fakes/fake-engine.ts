@@ -182,5 +182,6 @@ const STATUS: NodeStatus = {
   volumes: COUNTS,
   containers: 1,
   problems: [],
+  notices: [],
   recovery: { durationMs: 1, adopted: 0, cleared: 0, completed: 0, damaged: 0, orphans: [] },
 };

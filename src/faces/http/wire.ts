@@ -32,6 +32,8 @@ export interface StatusJson {
   readonly containers: number;
   /** Everything an operator must look at: one sentence each, with what to do. */
   readonly problems: readonly string[];
+  /** What is good to know, and no problem: settings that wait for a restart. */
+  readonly notices: readonly string[];
   readonly recovery: {
     readonly durationMs: number;
     readonly adopted: number;

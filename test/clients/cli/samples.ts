@@ -105,5 +105,6 @@ export const STATUS: StatusJson = {
   },
   containers: 2,
   problems: [],
+  notices: [],
   recovery: { durationMs: 12.4, adopted: 2, cleared: 0, completed: 1, damaged: 0, orphans: [] },
 };
