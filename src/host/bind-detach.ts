@@ -3,7 +3,7 @@ import { basename, dirname } from "node:path";
 import { HoldfastError } from "../domain/error.ts";
 import type { MountedAt } from "../ports/mounter.ts";
 import { isOurs, isRecordedMount, liesOnRecorded, recordedMount } from "./bind-identity.ts";
-import type { ContainerNamespace } from "./container-namespace.ts";
+import { type ContainerNamespace, unlessEnded } from "./container-namespace.ts";
 import { clear, clearPlace, removeIfMade } from "./leftovers.ts";
 import { openDirectorySeen, openRemains, type Place, unmountFrom } from "./place.ts";
 import { refusing } from "./refusal.ts";
@@ -22,15 +22,17 @@ interface Release {
 /** As `Mounter.detach`. */
 export function detachBind(mounted: MountedAt, { lazy }: { readonly lazy: boolean }): void {
   const action = actionOf(mounted);
-  refusing(action, (keep) => {
-    const remains = openRemains(mounted, action, keep);
-    if (remains === undefined) return clear(mounted);
-    const { place, namespace } = remains;
-    const release: Release = { mounted, lazy, namespace };
-    const released = place !== undefined && releaseAt(place, release);
-    releaseElsewhere(release, released);
-    if (place !== undefined) clearPlace(place, mounted);
-  });
+  const detach = (): void =>
+    refusing(action, (keep) => {
+      const remains = openRemains(mounted, action, keep);
+      if (remains === undefined) return clear(mounted);
+      const { place, namespace } = remains;
+      const release: Release = { mounted, lazy, namespace };
+      const released = place !== undefined && releaseAt(place, release);
+      releaseElsewhere(release, released);
+      if (place !== undefined) clearPlace(place, mounted);
+    });
+  unlessEnded(detach, () => clear(mounted));
 }
 
 /** Copies of one directory on top of each other, at most, before we suspect somebody who keeps mounting. */

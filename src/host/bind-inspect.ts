@@ -1,7 +1,7 @@
 /** Compares what is mounted at a recorded place with the record. */
 import type { BindOrLink, MountedAt, MountFinding } from "../ports/mounter.ts";
 import { bindRecord, isOurs, isRecordedMount, liesOnRecorded, recordedMount } from "./bind-identity.ts";
-import type { ContainerNamespace } from "./container-namespace.ts";
+import { type ContainerNamespace, unlessEnded } from "./container-namespace.ts";
 import { isDirectory } from "./leftovers.ts";
 import { factsOf, type MountFacts, mountOf } from "./mount-facts.ts";
 import { openRemains, type Place, type Remains } from "./place.ts";
@@ -12,13 +12,17 @@ import { examineChild, pathOf } from "./walk.ts";
 /** As `Mounter.inspect`. */
 export function inspectBind(mounted: MountedAt): MountFinding {
   const action = `Cannot inspect ${pathOf(mounted)}`;
-  return refusing(action, (keep) => {
-    const remains = openRemains(mounted, action, keep);
-    return remains === undefined
-      ? { state: "sandbox_gone" }
-      : (inspectMoved(remains, mounted) ?? inspectAt(remains, mounted));
-  });
+  return unlessEnded(
+    () =>
+      refusing(action, (keep) => {
+        const remains = openRemains(mounted, action, keep);
+        return remains === undefined ? GONE : (inspectMoved(remains, mounted) ?? inspectAt(remains, mounted));
+      }),
+    () => GONE,
+  );
 }
+
+const GONE: MountFinding = Object.freeze({ state: "sandbox_gone" });
 
 /** A container's mount that is not on top at its place, nor covered there, is right wherever the container moved it. */
 function inspectMoved({ place, namespace }: Remains, mounted: MountedAt): MountFinding | undefined {
@@ -31,7 +35,7 @@ function inspectMoved({ place, namespace }: Remains, mounted: MountedAt): MountF
 }
 
 function inspectAt({ place }: Remains, mounted: MountedAt): MountFinding {
-  if (place === undefined) return { state: "sandbox_gone" };
+  if (place === undefined) return GONE;
   const seen = examineChild(place.directory, place.name);
   if (seen === undefined) return { state: "missing" };
   if (!seen.mountRoot) {

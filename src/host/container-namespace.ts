@@ -51,10 +51,18 @@ export function openContainer(process: ContainerProcess, action: string, keep: K
 
 /** The same, `undefined` when its process has ended. */
 export function openContainerIfRunning(process: ContainerProcess, action: string, keep: Keep): Container | undefined {
+  return unlessEnded(
+    () => openContainer(process, action, keep),
+    () => undefined,
+  );
+}
+
+/** What is true of a container; `otherwise` when its process ends meanwhile. */
+export function unlessEnded<Answer>(ask: () => Answer, otherwise: () => Answer): Answer {
   try {
-    return openContainer(process, action, keep);
+    return ask();
   } catch (error) {
-    if (codeOf(error) === "no_such_process") return undefined;
+    if (codeOf(error) === "no_such_process") return otherwise();
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 /** What the kernel says about one mount, by its id, in our own mount namespace or in a container's. */
 import { HoldfastError } from "../domain/error.ts";
 import type { ContainerNamespace } from "./container-namespace.ts";
+import { errnoOf } from "./disk-error.ts";
 import { findMount, type MountEntry, type Propagation, readMountTableBelow } from "./mount-table.ts";
 import { AT, isErrno, MOUNT_ATTR, MS, mountDetails, type Stat, statx } from "./syscalls.ts";
 
@@ -21,7 +22,10 @@ export interface MountFacts {
   readonly mountPoint: string;
 }
 
-/** `undefined` when there is no such mount (any more). */
+/**
+ * `undefined` when there is no such mount (any more).
+ * @throws `no_such_process` the kernel tells it by a process alone, and that has ended
+ */
 export function factsOf({ mountId, mountIdUnique }: MountId, namespace?: ContainerNamespace): MountFacts | undefined {
   if (!mountIdUnique) return factsByTable(Number(mountId), namespace);
   try {
@@ -57,8 +61,20 @@ function factsByTable(mountId: number, namespace: ContainerNamespace | undefined
   const entry =
     namespace === undefined
       ? findMount(mountId)
-      : readMountTableBelow(namespace.processDirectory).find((candidate) => candidate.mountId === mountId);
+      : tableOf(namespace).find((candidate) => candidate.mountId === mountId);
   return entry && factsOfEntry(entry);
+}
+
+/** A process that has ended, but was not waited for yet, has an invalid one. */
+const ENDED: readonly (string | undefined)[] = ["ENOENT", "ESRCH", "EINVAL"];
+
+function tableOf({ processDirectory, pid }: ContainerNamespace): readonly MountEntry[] {
+  try {
+    return readMountTableBelow(processDirectory);
+  } catch (cause) {
+    if (!ENDED.includes(errnoOf(cause))) throw cause;
+    throw new HoldfastError("no_such_process", `Cannot ask for the mounts of process ${pid}: it has ended`, { cause });
+  }
 }
 
 /** Facts as a line of mountinfo has them. */

@@ -6,6 +6,7 @@
 import { readlinkSync } from "node:fs";
 import { basename, posix } from "node:path";
 import { codeOf } from "../domain/error.ts";
+import { unlessEnded } from "./container-namespace.ts";
 import { factsOf, factsOfEntry, type MountFacts, mountOf } from "./mount-facts.ts";
 import { otherTables } from "./mount-namespaces.ts";
 import { parseMountTable } from "./mount-table.ts";
@@ -37,9 +38,12 @@ interface Mounts {
   readonly mountOf: (id: bigint) => Mount | undefined;
 }
 
-/** `undefined` when its mount is gone, or lies outside of what its namespace sees. */
+/** `undefined` when its mount is gone, its process has ended, or it lies outside of what its namespace sees. */
 export function locate({ directory, name, namespace }: Place): Location | undefined {
-  const mount = factsOf(mountOf(directory), namespace);
+  const mount = unlessEnded(
+    () => factsOf(mountOf(directory), namespace),
+    () => undefined,
+  );
   return mount && locationBelow(mount, `${readlinkSync(`/proc/self/fd/${directory}`)}/${name}`);
 }
 
