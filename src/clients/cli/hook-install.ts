@@ -1,8 +1,8 @@
 /** The hooks.d file: podman and CRI-O put the hook into every container with our annotation. */
 import { open, readFile, rename, rm } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { HoldfastError, messageOf } from "../../domain/error.ts";
-import { hookEntry } from "./hook-entry.ts";
+import { type HookEntry, hookEntry } from "./hook-entry.ts";
 import { makeDirectories } from "./make-directories.ts";
 
 export const HOOKS_DIR = "/etc/containers/oci/hooks.d";
@@ -11,18 +11,27 @@ const FILE_NAME = "holdfast.json";
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
 
+export interface HookPlace {
+  /** As the machine with this root sees it. */
+  readonly hooksDir: string;
+  /** Absolute path. */
+  readonly socket: string;
+  /** Of the machine that is prepared: "/" is this one. */
+  readonly root: string;
+}
+
 /**
  * Writes the file, all of it or not at all.
- * @param socket absolute path
  * @returns where it is, and whether it had to be written
  */
-export async function installHook(
-  hooksDir: string,
-  socket: string,
-): Promise<{ readonly path: string; readonly changed: boolean }> {
-  const directory = resolve(hooksDir);
+export async function installHook({
+  hooksDir,
+  socket,
+  root,
+}: HookPlace): Promise<{ readonly path: string; readonly changed: boolean }> {
+  const directory = join(root, resolve(hooksDir));
   const path = `${directory}/${FILE_NAME}`;
-  const text = `${JSON.stringify(hookFile(socket), null, 2)}\n`;
+  const text = `${JSON.stringify(hookFile(hookEntry(socket, root)), null, 2)}\n`;
   try {
     makeDirectories(directory, DIRECTORY_MODE);
     if ((await present(path)) === text) return { path, changed: false };
@@ -33,10 +42,10 @@ export async function installHook(
   }
 }
 
-function hookFile(socket: string): object {
+function hookFile(hook: HookEntry): object {
   return {
     version: "1.0.0",
-    hook: hookEntry(socket),
+    hook,
     when: { annotations: { "^io\\.holdfast\\.volumes$": ".+" } },
     stages: ["createRuntime"],
   };

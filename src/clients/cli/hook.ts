@@ -35,6 +35,7 @@ function addConfig(parent: Command, context: CommandContext): void {
 
 interface InstallOptions extends SocketOptions {
   readonly hooksDir: string;
+  readonly root: string;
 }
 
 /** `hook install` */
@@ -43,8 +44,10 @@ function addInstall(parent: Command, context: CommandContext): void {
     .summary("write the hooks.d file for podman and CRI-O")
     .description("Writes holdfast.json, which podman and CRI-O read for every container. Repeating it changes nothing.")
     .option("--hooks-dir <DIR>", "where they look for hooks; made if it is missing", parsePath, HOOKS_DIR)
-    .action(async ({ hooksDir, socket }: InstallOptions) => {
-      const { path, changed } = await installHook(hooksDir, socketPath(command, socket));
+    .option("--root <DIR>", "image of the machine that it is for, with this program installed in it", parsePath, "/")
+    .action(async ({ hooksDir, root, socket }: InstallOptions) => {
+      const place = { hooksDir, socket: socketPath(command, socket), root: resolve(root) };
+      const { path, changed } = await installHook(place);
       context.print(printable(changed ? `Wrote ${path}` : `${path} is as it should be already`));
     });
   addSocketOption(command, context);

@@ -30,7 +30,7 @@ function makeApp(options: { readonly connectionsMax?: number } = {}): FastifyIns
 
 describe("listenOnSocket", () => {
   it("ends where no directory can be made", async () => {
-    await expect(listenOnSocket(makeApp(), "/proc/nope/deeper/h.sock", 0o600)).rejects.toMatchObject({
+    await expect(listenOnSocket(makeApp(), { path: "/proc/nope/deeper/h.sock", mode: 0o600 })).rejects.toMatchObject({
       code: "unavailable",
       message: "Cannot listen on /proc/nope/deeper/h.sock: no such file or directory",
     });
@@ -39,7 +39,7 @@ describe("listenOnSocket", () => {
   it("makes every missing directory, so that anybody may enter", async () => {
     const old = process.umask(0o077);
     try {
-      await listenOnSocket(makeApp(), join(directory, "run", "holdfast", "h.sock"), 0o600);
+      await listenOnSocket(makeApp(), { path: join(directory, "run", "holdfast", "h.sock"), mode: 0o600 });
     } finally {
       process.umask(old);
     }
@@ -48,7 +48,7 @@ describe("listenOnSocket", () => {
 
   it("leaves the mode of a directory that is there", async () => {
     const before = statSync(directory).mode;
-    const forget = await listenOnSocket(makeApp(), path, 0o600);
+    const forget = await listenOnSocket(makeApp(), { path, mode: 0o600 });
     expect(statSync(directory).mode).toBe(before);
     forget();
     expect(existsSync(path)).toBe(false);
@@ -57,12 +57,12 @@ describe("listenOnSocket", () => {
 
 describe("a door", () => {
   it("ends connections beyond its limit", async () => {
-    await listenOnSocket(makeApp(), path, 0o600);
+    await listenOnSocket(makeApp(), { path, mode: 0o600 });
     expect(await healthOf(path, 300)).toBe(256);
   });
 
   it("keeps as many as its owner says, also when all come at once", async () => {
-    await listenOnSocket(makeApp({ connectionsMax: 2000 }), path, 0o600);
+    await listenOnSocket(makeApp({ connectionsMax: 2000 }), { path, mode: 0o600 });
     expect(await healthOf(path, 1000)).toBe(1000);
   });
 });
