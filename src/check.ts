@@ -15,25 +15,27 @@ import { isFree } from "./doctor.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
 import { fileSystemTypeOf, whyVolatile } from "./host/file-system.ts";
-import { isListenedOn } from "./host/systemd.ts";
+import { isPortOfServiceManager } from "./host/systemd.ts";
 
 /**
- * Prints the three settings that a service manager must know too, one a line: the work root, the operator HTTP's
- * address, the agent socket.
+ * Prints the settings that a service manager must know too, one a line: the work root, the operator HTTP's address, the
+ * agent socket, and the Docker plugin's if there is one.
  * @throws the reason why the daemon would not start
  */
 export async function runCheck(settings: Settings): Promise<void> {
-  const { credentialsFile, aclsFile, tls, resources, workRoot, socket, listen } = settings;
+  const { credentialsFile, aclsFile, tls, resources, workRoot, socket, dockerPlugin, listen } = settings;
   if (resources !== undefined) parseDeclaredResources(resources);
   if (credentialsFile !== undefined) await readCredentialsFile(credentialsFile);
   if (aclsFile !== undefined) await readAclsFile(aclsFile);
   if (tls !== undefined) readTls(tls);
   checkWorkRoot(workRoot);
-  checkSocket(socket);
+  for (const path of [socket, dockerPlugin?.path]) if (path !== undefined) checkSocket(path);
   // A daemon that runs, or the service manager in its place, has the address already.
-  if ((!existsSync(workRoot) || isFree(workRoot)) && !isListenedOn(socket)) await checkFree(listen);
+  if ((!existsSync(workRoot) || isFree(workRoot)) && !isPortOfServiceManager(listen.port)) await checkFree(listen);
   const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
-  process.stdout.write(`workRoot: ${workRoot}\nlisten: ${host}:${listen.port}\nsocket: ${socket}\n`);
+  const lines = [`workRoot: ${workRoot}`, `listen: ${host}:${listen.port}`, `socket: ${socket}`];
+  if (dockerPlugin !== undefined) lines.push(`dockerPlugin: ${dockerPlugin.path}`);
+  process.stdout.write(`${lines.join("\n")}\n`);
 }
 
 /** The work root, or where it would be made. */

@@ -3,7 +3,7 @@
  * signs of life as datagrams to `$NOTIFY_SOCKET`, how often those are wanted, and sockets that were opened beforehand.
  * All of it comes in the environment, and is meant for this process and none that it starts.
  */
-import { readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { sendDatagram } from "./syscalls.ts";
 
 type Environment = Record<string, string | undefined>;
@@ -83,17 +83,47 @@ export function unixPathOf(fd: number): string | undefined {
   return fields?.slice(PATH).join(" ") || undefined;
 }
 
-/** Whether anybody listens on a path. Asking there would start what is behind it. */
-export function isListenedOn(path: string): boolean {
-  return listUnixSockets().some((fields) => fields.slice(PATH).join(" ") === path && fields[FLAGS] === LISTENING);
-}
-
 /** Columns of /proc/net/unix. */
-const [FLAGS, INODE, PATH] = [3, 6, 7] as const;
-const LISTENING = "00010000";
+const [INODE, PATH] = [6, 7] as const;
 
 function listUnixSockets(): string[][] {
-  const [, ...lines] = readFileSync("/proc/net/unix", "utf8").split("\n");
-  // The inode is padded with blanks.
-  return lines.map((line) => line.split(/ +/));
+  return tableRows("/proc/net/unix");
+}
+
+/** Whether the machine's first process listens on a TCP port: for a service that need not run yet. */
+export function isPortOfServiceManager(port: number): boolean {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const listening = ["/proc/net/tcp", "/proc/net/tcp6"]
+    .flatMap((table) => (existsSync(table) ? tableRows(table) : []))
+    .filter((fields) => fields[TCP_STATE] === TCP_LISTEN && fields[TCP_LOCAL]?.endsWith(suffix))
+    .map((fields) => `socket:[${fields[TCP_INODE]}]`);
+  return listening.length > 0 && filesOf(1).some((file) => listening.includes(file));
+}
+
+/** Columns of /proc/net/tcp. */
+const [TCP_LOCAL, TCP_STATE, TCP_INODE] = [1, 3, 9] as const;
+const TCP_LISTEN = "0A";
+
+/** What a process has open, as far as we may know. */
+function filesOf(pid: number): string[] {
+  const directory = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(directory).flatMap((fd) => linkAt(`${directory}/${fd}`) ?? []);
+  } catch {
+    return [];
+  }
+}
+
+function linkAt(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function tableRows(path: string): string[][] {
+  const [, ...lines] = readFileSync(path, "utf8").split("\n");
+  // Numbers are padded with blanks.
+  return lines.map((line) => line.trimStart().split(/ +/));
 }

@@ -58,7 +58,7 @@ test.runIf(mayMount)("a work root on a file system that is read-only", async () 
   expect(status).toBe(1);
 });
 
-test("what would start is told with the three settings that others must know, and made by nobody", async () => {
+test("what would start is told with the settings that others must know, and made by nobody", async () => {
   writeFileSync(at("holdfast.yaml"), "gcDelay: 2w\n");
   const { status, stdout } = await check("--config", at("holdfast.yaml"));
   expect(stdout).toBe(`workRoot: ${at("root")}\nlisten: 127.0.0.1:0\nsocket: ${at("run/agent.sock")}`);
