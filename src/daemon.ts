@@ -193,7 +193,8 @@ async function startParts(
     hookHost: { readBundleConfig, runtimeOf },
   });
   stops.push(() => socket.close());
-  if (settings.dockerPlugin !== undefined) {
+  if (settings.dockerPlugin === undefined) refuseListener("docker", options);
+  else {
     const { startDockerPlugin } = await import("./faces/docker-plugin/server.ts");
     const plugin = await startDockerPlugin({
       engine,
@@ -233,7 +234,15 @@ function unixListener(door: string, wanted: string, { listeners }: DaemonOptions
   const path = unixPathOf(fd);
   if (path === wanted) return fd;
   const message = `Cannot listen on ${wanted}: the service manager listens on ${path} in its place, run install again`;
-  throw new HoldfastError("conflict", message);
+  throw new HoldfastError("invalid", message);
+}
+
+/** Who knocked at a door that nobody wants would wait for ever. */
+function refuseListener(door: string, { listeners }: DaemonOptions): void {
+  const fd = listeners?.get(door);
+  if (fd === undefined) return;
+  const message = `Cannot leave ${unixPathOf(fd)} alone: the service manager listens on it, run install again`;
+  throw new HoldfastError("invalid", message);
 }
 
 /** The settings in force: read again when their file changes, as far as they may; a broken file changes nothing. */

@@ -9,8 +9,12 @@ import { addExamples, type CommandTable, type Configure } from "./clients/cli/co
 import { CLIENT_COMMANDS, runCommandLine } from "./clients/cli/program.ts";
 import { DAEMON_OPTIONS, type DaemonOption, resolvePathFlags } from "./config/options.ts";
 import type { Settings } from "./config/settings.ts";
+import { codeOf } from "./domain/error.ts";
 
 const DAEMON = "The daemon:";
+
+/** The daemon would not start before somebody has changed its configuration: EX_CONFIG of sysexits.h. */
+const EXIT_CONFIGURATION = 78;
 
 const DAEMON_COMMANDS: CommandTable = {
   daemon: {
@@ -45,17 +49,13 @@ const configureDaemon: Configure = (command) => {
     .description("Runs the daemon in the foreground, with JSON logs on stderr. Stopping it never unmounts a volume.")
     .option("--check", "say whether it would start, change nothing, and end")
     .action(async ({ check, ...flags }: Flags & { readonly check?: true }) => {
-      const settings = await settingsOf(flags);
-      if (check === true) return (await import("./check.ts")).runCheck(settings);
-      const [{ runDaemon }, { takeServiceManager }] = await Promise.all([
-        import("./daemon.ts"),
-        import("./host/systemd.ts"),
-      ]);
-      const manager = takeServiceManager(process.env, process.pid);
-      const { config } = flags;
-      const configuration =
-        config === undefined ? {} : { configuration: { path: resolve(config), load: () => settingsOf(flags) } };
-      await runDaemon(settings, { manager, ...configuration });
+      if (check === true) return (await import("./check.ts")).runCheck(await settingsOf(flags));
+      try {
+        await serve(flags);
+      } catch (error) {
+        if (codeOf(error) === "invalid") process.exitCode = EXIT_CONFIGURATION;
+        throw error;
+      }
     });
   addDaemonOptions(command);
   addExamples(
@@ -65,6 +65,19 @@ const configureDaemon: Configure = (command) => {
     "holdfast daemon --work-root /data",
   );
 };
+
+async function serve(flags: Flags): Promise<void> {
+  const settings = await settingsOf(flags);
+  const [{ runDaemon }, { takeServiceManager }] = await Promise.all([
+    import("./daemon.ts"),
+    import("./host/systemd.ts"),
+  ]);
+  const manager = takeServiceManager(process.env, process.pid);
+  const { config } = flags;
+  const configuration =
+    config === undefined ? {} : { configuration: { path: resolve(config), load: () => settingsOf(flags) } };
+  await runDaemon(settings, { manager, ...configuration });
+}
 
 const configureDev: Configure = (command) => {
   command
@@ -151,4 +164,4 @@ const status = await runCommandLine({
   },
 });
 // A command that failed in a way of its own has said so already.
-if (status !== 0) process.exitCode = status;
+if (status !== 0) process.exitCode ??= status;

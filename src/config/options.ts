@@ -14,6 +14,8 @@ export interface DaemonOption {
   readonly argument: string;
   /** In the form a flag has; an option without one is off. */
   readonly default?: string;
+  /** What the configuration that is installed sets, where that differs. */
+  readonly installed?: string;
   readonly help: string;
   /** May be given several times, and is a list in the configuration file. */
   readonly repeatable: boolean;
@@ -48,6 +50,7 @@ export const DAEMON_OPTIONS = [
     name: "dockerPlugin",
     flag: "--docker-plugin",
     argument: "PATH",
+    installed: "/run/docker/plugins/holdfast.sock",
     help: "Socket of the volume plugin for Docker and Podman, such as /run/docker/plugins/holdfast.sock; without it there is none",
     repeatable: false,
   },

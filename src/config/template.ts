@@ -1,4 +1,4 @@
-/** The configuration file as it is installed: every setting with what it means, none of them set. */
+/** The configuration file as it is installed: every setting with what it means, and set where it differs from its default. */
 import { parse, stringify } from "yaml";
 import { DAEMON_OPTIONS, type DaemonOption } from "./options.ts";
 
@@ -15,7 +15,9 @@ export function configurationTemplate(): string {
 
 function setting(option: DaemonOption): string {
   const comment = wrap(option.help).map((line) => `# ${line}\n`);
-  return `${comment.join("")}#${option.name}: ${value(option)}\n`;
+  const line =
+    option.installed === undefined ? `#${option.name}: ${value(option)}` : `${option.name}: ${option.installed}`;
+  return `${comment.join("")}${line}\n`;
 }
 
 /** The default, or what kind of value it takes. */

@@ -20,14 +20,15 @@ function load(text: string) {
   return loadSettings({ file, flags: {} });
 }
 
-test("the installed configuration sets nothing", () => {
-  expect(load(configurationTemplate())).toEqual(loadSettings({ flags: {} }));
+test("the installed configuration sets Docker's plugin, and nothing else", () => {
+  const flags = { dockerPlugin: "/run/docker/plugins/holdfast.sock" };
+  expect(load(configurationTemplate())).toEqual(loadSettings({ flags }));
 });
 
 test("every setting is in it, explained, and its default is written as the file wants it", () => {
   const template = configurationTemplate();
   for (const option of DAEMON_OPTIONS) {
-    expect(template).toContain(`\n#${option.name}:`);
+    expect(template).toContain(`\n${"installed" in option ? "" : "#"}${option.name}:`);
     expect(template.replaceAll(/\n# /g, " ")).toContain(option.help);
     if (!("default" in option)) continue;
     const line = template.split("\n").find((one) => one.startsWith(`#${option.name}: `)) ?? "";

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { run } from "./run.ts";
 
-const PACKAGES = "systemd,systemd-sysv,dbus";
+const PACKAGES = ["systemd", "systemd-sysv", "dbus", "runc", "busybox-static", "curl"];
 
 /** Copies the image to a directory that is not there yet. */
 export async function copyDebian(to: string): Promise<void> {
@@ -19,12 +19,13 @@ async function debianImage(): Promise<string> {
   const { uid, mode } = lstatSync(cache);
   // It runs as root, so nobody else may have had a hand in it.
   if (uid !== 0 || (mode & 0o077) !== 0) throw new Error(`Cannot use ${cache}: expected root's, mode 0700`);
-  const image = path.join(cache, suite);
+  const image = path.join(cache, [suite, ...PACKAGES].join("+"));
   if (existsSync(image)) return image;
   const draft = mkdtempSync(path.join(cache, "draft-"));
   try {
-    await run("debootstrap", "--variant=minbase", `--include=${PACKAGES}`, suite, path.join(draft, suite), mirror);
-    renameSync(path.join(draft, suite), image);
+    const tree = path.join(draft, suite);
+    await run("debootstrap", "--variant=minbase", `--include=${PACKAGES.join(",")}`, suite, tree, mirror);
+    renameSync(tree, image);
   } catch (error) {
     // Another run was faster.
     if (!existsSync(image)) throw error;

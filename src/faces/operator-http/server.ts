@@ -102,7 +102,7 @@ function boundAddress(app: FastifyInstance, wanted: Address, handed: boolean): A
   const { address: host, port } = app.server.address() as AddressInfo;
   if (!handed || (host === wanted.host && port === wanted.port)) return { host, port };
   throw new HoldfastError(
-    "conflict",
+    "invalid",
     `Cannot listen on ${wanted.host}:${wanted.port}: the service manager listens on ${host}:${port} in its place, run install again`,
   );
 }
