@@ -211,11 +211,28 @@ export interface NodeStatus {
   }[];
   readonly volumes: Readonly<Record<VolumeState, number>>;
   readonly containers: number;
+  /** The containers that got volumes last, newest first; ten at most. */
+  readonly latestContainers: readonly {
+    readonly id: ContainerId;
+    readonly runtime?: string;
+    readonly since: WallMs;
+    /** How many volumes it has. */
+    readonly volumes: number;
+  }[];
+  /** What garbage collection takes of what the actor may view, at the disks' present usage. */
+  readonly collection: {
+    /** The first ones, five at most. */
+    readonly next: readonly CollectView[];
+    /** How many are due within a day from now. */
+    readonly dueWithinDay: number;
+  };
   /** Everything an operator must look at: one sentence each, with what to do. */
   readonly problems: readonly string[];
   /** What is good to know, and no problem. */
   readonly notices: readonly string[];
   readonly recovery: {
+    /** When the daemon was ready. */
+    readonly at: WallMs;
     readonly durationMs: number;
     readonly adopted: number;
     readonly cleared: number;

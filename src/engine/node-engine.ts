@@ -44,7 +44,9 @@ import { settleBooks } from "./settle-books.ts";
 import {
   countStates,
   findVolume,
+  latestContainers,
   listProblems,
+  viewCollection,
   viewContainer,
   viewContainers,
   viewDisks,
@@ -238,13 +240,15 @@ export class NodeEngine implements Engine {
     return found;
   }
 
-  async status(_actor: Actor): Promise<NodeStatus> {
+  async status(actor: Actor): Promise<NodeStatus> {
     this.#requireReady();
     const parts = this.#parts;
     const view = await parts.ledger.read((state) => ({
       state,
       volumes: countStates(parts, state),
       containers: state.containers.size,
+      latestContainers: latestContainers(state),
+      collection: viewCollection(parts, state, actor),
       problems: listProblems(parts, state),
     }));
     const { disks, problems } = await viewDisks(parts, view.state);
@@ -258,6 +262,8 @@ export class NodeEngine implements Engine {
       disks,
       volumes: view.volumes,
       containers: view.containers,
+      latestContainers: view.latestContainers,
+      collection: view.collection,
       problems: [...view.problems, ...problems, ...remarks.problems],
       notices: remarks.notices,
       recovery: { ...(this.#recovery as RecoverySummary), orphans: parts.observations.orphans },

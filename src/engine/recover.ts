@@ -30,6 +30,7 @@ export async function recover(parts: Parts): Promise<Recovered> {
   const durationMs = performance.now() - startedAt;
   parts.metrics.reconciled("recover", durationMs);
   const summary: RecoverySummary = {
+    at: parts.clock.now(),
     durationMs: Math.round(durationMs),
     adopted: containers.adopted,
     cleared: containers.cleared,
@@ -37,7 +38,8 @@ export async function recover(parts: Parts): Promise<Recovered> {
     damaged: parts.observations.damage.size + parts.ledger.damaged.length,
     orphans: [],
   };
-  parts.log.info(summary, "Recovered");
+  const { at: _, ...counts } = summary;
+  parts.log.info(counts, "Recovered");
   return { summary, rest };
 }
 

@@ -1,5 +1,6 @@
 /** What the engine shows: records with the state derived from them, as far as the actor may view them. */
 import { mayView } from "../domain/authorise.ts";
+import { assess, type Candidate } from "../domain/collect.ts";
 import { containerOf } from "../domain/container-of-cgroup.ts";
 import { nameOf } from "../domain/decide.ts";
 import { HoldfastError, messageOf } from "../domain/error.ts";
@@ -10,6 +11,7 @@ import type { Container, Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import { type Incarnation, type Role, toMb, type VolumeId } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
+import { momentNow } from "./collect.ts";
 import { candidateOf } from "./collect-request.ts";
 import type { ContainerView, HolderView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
 import { lentVolumes, mountsOfBorrowers } from "./loans.ts";
@@ -123,6 +125,56 @@ export function countStates(parts: Parts, state: NodeState): Record<VolumeState,
   };
   for (const volume of state.volumes.values()) counts[volumeState(parts, state, volume)] += 1;
   return counts;
+}
+
+/** So many are shown of what may be thousands. */
+const LATEST_CONTAINERS = 10;
+const NEXT_COLLECTED = 5;
+const DAY_MS = 24 * 3_600_000;
+
+export function latestContainers(state: NodeState): NodeStatus["latestContainers"] {
+  const latest = firstOf(state.containers.values(), LATEST_CONTAINERS, (left, right) => right.since - left.since);
+  return latest.map(({ id, runtime, since, attachments }) => ({
+    id,
+    ...(runtime === undefined ? {} : { runtime }),
+    since,
+    volumes: attachments.length,
+  }));
+}
+
+/** One look at every volume, however many there are. */
+export function viewCollection(parts: Parts, state: NodeState, actor: Actor): NodeStatus["collection"] {
+  const moment = momentNow(parts);
+  const mayViewRole = new Map<Role, boolean>();
+  const visible = (role: Role): boolean => {
+    const known = mayViewRole.get(role) ?? mayView(parts.acls(), actor, role);
+    mayViewRole.set(role, known);
+    return known;
+  };
+  const candidates: Candidate[] = [];
+  for (const volume of state.volumes.values()) {
+    if (volume.phase !== "retained" && volume.phase !== "collecting") continue;
+    const usage = parts.observations.usage.get(sourceKey(volume.source)) ?? 0;
+    if (visible(volume.role)) candidates.push(assess(volume, parts.gc, moment, usage));
+  }
+  const next = firstOf(candidates, NEXT_COLLECTED, (left, right) => left.dueAt - right.dueAt);
+  return {
+    next: next.map(({ volume, dueAt }) => ({ volume, dueAt })),
+    dueWithinDay: candidates.filter(({ dueAt }) => dueAt <= moment.now + DAY_MS).length,
+  };
+}
+
+/** The first of many in an order, without sorting them all. */
+function firstOf<T>(items: Iterable<T>, count: number, compare: (left: T, right: T) => number): T[] {
+  const first: T[] = [];
+  for (const item of items) {
+    const last = first[count - 1];
+    if (last !== undefined && compare(item, last) >= 0) continue;
+    first.push(item);
+    first.sort(compare);
+    first.length = Math.min(first.length, count);
+  }
+  return first;
 }
 
 /** Each disk with what is declared, reserved, under volumes and retained on it. */

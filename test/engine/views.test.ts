@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Role, VolumeId } from "../../src/domain/units.ts";
+import type { ContainerId, Role, VolumeId } from "../../src/domain/units.ts";
+import { setVolume } from "../contract/samples.ts";
 import { disk, reservedFor, volume } from "../domain/world.ts";
 import { createFailingStore } from "../fakes/failing-store.ts";
 import { MemoryDisk } from "../fakes/memory-disk.ts";
@@ -164,6 +165,47 @@ describe("status", () => {
   test("has the remarks of the program around the engine", async () => {
     const rig = await startRig({ remarks: () => ({ problems: ["No credentials"], notices: ["Restart me"] }) });
     expect(await rig.engine.status(PEER)).toMatchObject({ problems: ["No credentials"], notices: ["Restart me"] });
+  });
+
+  test("names what is collected next, oldest first, five at most, of roles that may be viewed", async () => {
+    const rig = await startRig();
+    for (const id of ["a", "b", "c", "d", "e", "f"]) {
+      await rig.create(id);
+      await rig.destroy(id);
+      rig.clock.advance(3_600_000);
+    }
+    const { collection } = await rig.engine.status(PEER);
+    expect(collection.next.map(({ volume: { id } }) => id)).toEqual(["a", "b", "c", "d", "e"]);
+    expect(collection.next[0]?.dueAt).toBe((await rig.view("a")).dueAt);
+    expect(collection.dueWithinDay).toBe(0);
+    rig.clock.advance(4.9 * 86_400_000);
+    expect((await rig.engine.status(PEER)).collection.dueWithinDay).toBe(6);
+    rig.setAcls({ permissive: false });
+    expect((await rig.engine.status(OPS)).collection).toEqual({ next: [], dueWithinDay: 0 });
+  });
+
+  test("names the containers that got volumes last, ten at most", async () => {
+    const rig = await startRig();
+    await rig.create("db", { shared: true });
+    for (let count = 0; count < 12; count += 1) {
+      const container = `c${count}` as ContainerId;
+      await rig.attach({ container, sandbox: `/sandbox/${container}`, volumes: [wanted("db")] });
+      rig.clock.advance(1_000);
+    }
+    const { containers, latestContainers } = await rig.engine.status(PEER);
+    expect(containers).toBe(12);
+    expect(latestContainers).toHaveLength(10);
+    expect(latestContainers[0]).toMatchObject({ id: "c11", volumes: 1 });
+  });
+
+  test("of fifty thousand volumes takes a moment", async () => {
+    const rig = new Rig({ store: { records: Array.from({ length: 50_000 }, (_, index) => setVolume(index)) } });
+    await rig.engine.start();
+    const startedAt = performance.now();
+    const { collection, volumes } = await rig.engine.status(PEER);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(collection.next).toHaveLength(5);
+    expect(volumes.retained).toBe(25_000);
   });
 
   test("adds up each disk, and counts volumes by state", async () => {

@@ -181,7 +181,9 @@ const STATUS: NodeStatus = {
   disks: [],
   volumes: COUNTS,
   containers: 1,
+  latestContainers: [{ id: "web-1" as ContainerId, since: at, volumes: 1 }],
+  collection: { next: [RETAINED], dueWithinDay: 0 },
   problems: [],
   notices: [],
-  recovery: { durationMs: 1, adopted: 0, cleared: 0, completed: 0, damaged: 0, orphans: [] },
+  recovery: { at, durationMs: 1, adopted: 0, cleared: 0, completed: 0, damaged: 0, orphans: [] },
 };

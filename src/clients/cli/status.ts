@@ -19,16 +19,27 @@ async function status(options: JsonOptions, context: CommandContext): Promise<vo
   context.print(options.json ? printableJson(answer) : describeStatus(answer));
 }
 
+/** So many problems are read; the rest is for programs. */
+const PROBLEMS_SHOWN = 20;
+
 /** The most urgent comes first: the verdict, then what to do, then the figures. */
 function describeStatus(node: StatusJson): string {
   const sections = [describeHealth(node), describeNode(node), renderTable(DISK_COLUMNS, node.disks)];
   return sections.join("\n\n");
 }
 
-function describeHealth({ ready, problems }: StatusJson): string {
-  if (!ready) return ["Not ready: recovering or stopping", ...problems.map(problemLine)].join("\n");
-  if (problems.length === 0) return "Healthy";
-  return [`Not healthy: ${counted(problems.length, "problem")}`, ...problems.map(problemLine)].join("\n");
+function describeHealth({ ready, problems, notices }: StatusJson): string {
+  const lines = problems.slice(0, PROBLEMS_SHOWN).map(problemLine);
+  if (problems.length > lines.length) {
+    lines.push(`  ! and ${problems.length - lines.length} more: holdfast status --json shows all`);
+  }
+  lines.push(...notices.map((notice) => `  - ${printable(notice)}`));
+  return [verdict(ready, problems.length), ...lines].join("\n");
+}
+
+function verdict(ready: boolean, problems: number): string {
+  if (!ready) return "Not ready: recovering or stopping";
+  return problems === 0 ? "Healthy" : `Not healthy: ${counted(problems, "problem")}`;
 }
 
 function problemLine(problem: string): string {
@@ -38,7 +49,8 @@ function problemLine(problem: string): string {
 function describeNode(node: StatusJson): string {
   return renderFacts([
     ["Volumes", describeVolumes(node)],
-    ["Containers", String(node.containers)],
+    ...describeContainers(node),
+    ...describeCollection(node),
     ["Mounts", node.mountBackend === "bind" ? "bind mounts" : "symlinks"],
     ["Daemon", `version ${node.version}, since ${node.startedAt}`],
     ["Recovery", describeRecovery(node)],
@@ -52,9 +64,35 @@ function describeVolumes({ volumes }: StatusJson): string {
   return states.map((state) => `${volumes[state]} ${state}`).join(", ") || "none";
 }
 
+type Fact = readonly [label: string, value: string];
+
+/** One line for each, behind one label. */
+function describeContainers({ containers, latestContainers }: StatusJson): readonly Fact[] {
+  const lines = latestContainers.map(({ id, runtime, since, volumes }) => {
+    const facts = [counted(volumes, "volume"), ...(runtime === undefined ? [] : [`by ${runtime}`]), `since ${since}`];
+    return `${id}: ${facts.join(", ")}`;
+  });
+  const more = containers - lines.length;
+  if (more > 0) lines.push(`and ${more} more: holdfast containers shows all`);
+  return listed("Containers", String(containers), lines);
+}
+
+function describeCollection({ collection: { next, dueWithinDay }, volumes }: StatusJson): readonly Fact[] {
+  const retained = volumes.retained + volumes.collecting;
+  if (retained === 0) return [["Trash", "empty"]];
+  const lines = next.map(({ role, id, sizeMb, dueAt }) => `${role}/${id}, ${sizeMb} MB, goes at ${dueAt}`);
+  const more = retained - lines.length;
+  if (more > 0) lines.push(`and ${more} more: holdfast gc --dry-run shows all`);
+  return listed("Trash", `${counted(retained, "volume")}, ${dueWithinDay} of them due within a day`, lines);
+}
+
+function listed(label: string, head: string, lines: readonly string[]): readonly Fact[] {
+  return [[label, head], ...lines.map((line) => ["", line] as const)];
+}
+
 function describeRecovery({ recovery }: StatusJson): string {
-  const { durationMs, adopted, cleared, completed, damaged } = recovery;
-  return `took ${Math.round(durationMs)} ms: ${adopted} adopted, ${cleared} cleared, ${completed} completed, ${damaged} damaged`;
+  const { at, durationMs, adopted, cleared, completed, damaged } = recovery;
+  return `at ${at} in ${Math.round(durationMs)} ms: ${adopted} adopted, ${cleared} cleared, ${completed} completed, ${damaged} damaged`;
 }
 
 const BYTES_PER_MB = 1024 * 1024;
@@ -63,16 +101,22 @@ const DISK_COLUMNS: readonly Column<DiskJson>[] = [
   { title: "DISK", value: ({ root }) => root },
   { title: "TYPE", value: ({ source }) => source.type },
   { title: "FS", value: ({ fileSystem }) => fileSystem },
-  { title: "TOTAL (MB)", value: ({ totalBytes }) => megabytes(totalBytes), align: "right" },
-  { title: "FREE", value: ({ freeBytes }) => megabytes(freeBytes), align: "right" },
+  { title: "TOTAL (MB)", value: ({ totalBytes }) => megabytes(totalBytes, totalBytes), align: "right" },
+  { title: "FREE", value: ({ totalBytes, freeBytes }) => megabytes(freeBytes, totalBytes), align: "right" },
+  { title: "USED", value: usedPart, align: "right" },
   { title: "DECLARED", value: ({ declaredMb }) => String(declaredMb), align: "right" },
   { title: "RESERVED", value: ({ reservedMb }) => String(reservedMb), align: "right" },
   { title: "VOLUMES", value: ({ volumesMb }) => String(volumesMb), align: "right" },
   { title: "RETAINED", value: ({ retainedMb }) => String(retainedMb), align: "right" },
 ];
 
-function megabytes(bytes: number): string {
-  return String(Math.floor(bytes / BYTES_PER_MB));
+/** Nothing of a disk that could not be measured. */
+function megabytes(bytes: number, totalBytes: number): string {
+  return totalBytes === 0 ? "" : String(Math.floor(bytes / BYTES_PER_MB));
+}
+
+function usedPart({ totalBytes, freeBytes }: DiskJson): string {
+  return totalBytes === 0 ? "" : `${Math.round((1 - freeBytes / totalBytes) * 100)} %`;
 }
 
 function counted(count: number, noun: string): string {

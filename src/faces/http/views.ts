@@ -85,7 +85,15 @@ function gcVolumeJson({ volume, dueAt, reason }: CollectView & { readonly reason
 }
 
 export function statusJson(status: NodeStatus, version: string): StatusJson {
-  return { version, ...status, startedAt: iso(status.startedAt) };
+  const { startedAt, latestContainers, collection, recovery } = status;
+  return {
+    version,
+    ...status,
+    startedAt: iso(startedAt),
+    latestContainers: latestContainers.map((container) => ({ ...container, since: iso(container.since) })),
+    collection: { ...collection, next: collection.next.map(gcVolumeJson) },
+    recovery: { ...recovery, at: iso(recovery.at) },
+  };
 }
 
 export function resourcesJson({ agentId, resources }: NodeResources): ResourcesJson {

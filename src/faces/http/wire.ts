@@ -30,11 +30,22 @@ export interface StatusJson {
   /** How many volumes are in each state. */
   readonly volumes: Readonly<Record<VolumeState, number>>;
   readonly containers: number;
+  /** Those that got volumes last, newest first; ten at most. */
+  readonly latestContainers: readonly {
+    readonly id: string;
+    readonly runtime?: string;
+    readonly since: string;
+    readonly volumes: number;
+  }[];
+  /** What garbage collection takes, at the disks' present usage: the next five at most, and how many within a day. */
+  readonly collection: { readonly next: readonly GcVolumeJson[]; readonly dueWithinDay: number };
   /** Everything an operator must look at: one sentence each, with what to do. */
   readonly problems: readonly string[];
   /** What is good to know, and no problem: settings that wait for a restart. */
   readonly notices: readonly string[];
   readonly recovery: {
+    /** When the daemon was ready. */
+    readonly at: string;
     readonly durationMs: number;
     readonly adopted: number;
     readonly cleared: number;

@@ -104,7 +104,23 @@ export const STATUS: StatusJson = {
     collecting: 0,
   },
   containers: 2,
+  latestContainers: [
+    { id: "web-1", since: "2026-01-02T03:04:05.000Z", volumes: 1 },
+    { id: "docker-web", runtime: "docker", since: "2026-01-01T00:00:00.000Z", volumes: 2 },
+  ],
+  collection: {
+    next: [{ uuid: VOLUME.uuid, role: "ads", id: "old", sizeMb: 64, dueAt: "2026-01-03T00:00:00.000Z" }],
+    dueWithinDay: 1,
+  },
   problems: [],
   notices: [],
-  recovery: { durationMs: 12.4, adopted: 2, cleared: 0, completed: 1, damaged: 0, orphans: [] },
+  recovery: {
+    at: "2026-01-02T03:04:06.000Z",
+    durationMs: 12.4,
+    adopted: 2,
+    cleared: 0,
+    completed: 1,
+    damaged: 0,
+    orphans: [],
+  },
 };

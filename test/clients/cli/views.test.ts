@@ -77,14 +77,19 @@ test("status begins with the verdict", async () => {
     "",
     "Volumes     1 detached, 2 attached, 3 retained",
     "Containers  2",
+    "            web-1: 1 volume, since 2026-01-02T03:04:05.000Z",
+    "            docker-web: 2 volumes, by docker, since 2026-01-01T00:00:00.000Z",
+    "Trash       3 volumes, 1 of them due within a day",
+    "            ads/old, 64 MB, goes at 2026-01-03T00:00:00.000Z",
+    "            and 2 more: holdfast gc --dry-run shows all",
     "Mounts      bind mounts",
     "Daemon      version 0.1.0, since 2026-01-02T03:04:05.000Z",
-    "Recovery    took 12 ms: 2 adopted, 0 cleared, 1 completed, 0 damaged",
+    "Recovery    at 2026-01-02T03:04:06.000Z in 12 ms: 2 adopted, 0 cleared, 1 completed, 0 damaged",
     `Agent       ${STATUS.agentId}`,
     `Boot        ${STATUS.bootId}`,
     "",
-    "DISK               TYPE  FS    TOTAL (MB)  FREE  DECLARED  RESERVED  VOLUMES  RETAINED",
-    "/var/lib/holdfast  ROOT  ext4       10240  4096      8192      2048      512         0",
+    "DISK               TYPE  FS    TOTAL (MB)  FREE  USED  DECLARED  RESERVED  VOLUMES  RETAINED",
+    "/var/lib/holdfast  ROOT  ext4       10240  4096  60 %      8192      2048      512         0",
   ]);
 });
 
@@ -99,6 +104,30 @@ test("status names every problem before the figures", async () => {
     "  ! Volume ads/db is damaged, do this",
     "  ! B\\u{1b}",
   ]);
+});
+
+test("status of a node with hundreds of problems and containers fits a terminal", async () => {
+  const problems = Array.from({ length: 300 }, (_, index) => `Problem ${index}`);
+  const notices = ["Settings that changed need a restart: listen"];
+  daemon.replies["GET /v1/status"] = answered({ ...STATUS, problems, notices, containers: 700 });
+  const { status, stdout } = await holdfast("status");
+  expect(status).toBe(0);
+  expect(stdout).toContain(`
+  ! Problem 19
+  ! and 280 more: holdfast status --json shows all
+  - Settings that changed need a restart: listen
+
+`);
+  expect(stdout).toContain("and 698 more: holdfast containers shows all");
+});
+
+test("status shows no figures of a disk that could not be measured, and an empty trash", async () => {
+  const disks = STATUS.disks.map((disk) => ({ ...disk, totalBytes: 0, freeBytes: 0 }));
+  const volumes = { ...STATUS.volumes, retained: 0 };
+  daemon.replies["GET /v1/status"] = answered({ ...STATUS, disks, volumes });
+  const { stdout } = await holdfast("status");
+  expect(stdout).toMatch(/ext4 +- +- +- +8192 /);
+  expect(stdout).toMatch(/^Trash +empty$/m);
 });
 
 test("status of a daemon that recovers is not healthy", async () => {
