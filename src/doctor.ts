@@ -20,7 +20,7 @@ import { type DiskSource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
 import type { StatusJson } from "./faces/http/wire.ts";
 import { fileSystemTypeOf, whyVolatile } from "./host/file-system.ts";
 import { bindMountRefusal } from "./host/mount-probe.ts";
-import { isSharedAlone } from "./host/sandbox-root.ts";
+import { examineSandboxRoot } from "./host/sandbox-root.ts";
 import { hasHistory, type Survey, type SurveyedVolume, surveyDisk } from "./host/survey.ts";
 import { flock, isErrno, LOCK } from "./host/syscalls.ts";
 import { createLog } from "./observe/log.ts";
@@ -55,7 +55,7 @@ async function examine(settings: Settings): Promise<readonly Finding[]> {
     examineKernel(),
     examineNamespace("self", "mount namespace"),
     examineMounting(settings),
-    ...settings.sandboxRoots.map(examineSandboxRoot),
+    ...settings.sandboxRoots.map((root) => describeSandboxRoot(root, settings)),
     ...(await examineFiles(settings)),
     examineWorkRoot(settings.workRoot),
     ...(await examineNode(settings)),
@@ -89,10 +89,17 @@ function examineMounting(settings: Settings): Finding {
   return settings.mountBackend === "bind" ? bad("mounting", detail) : doubt("mounting", detail);
 }
 
-function examineSandboxRoot(root: string): Finding {
+function describeSandboxRoot(root: string, { mountBackend }: Settings): Finding {
   const check = `sandbox root ${root}`;
-  if (isSharedAlone(root)) return ok(check, "is a shared mount of its own");
-  return doubt(check, "is no shared mount of its own: the daemon makes it one at its start");
+  if (mountBackend === "symlink") return ok(check, "need not be a mount: volumes appear as symlinks");
+  try {
+    const state = examineSandboxRoot(root);
+    if (state.is === "shared alone") return ok(check, "is a shared mount in a peer group of its own");
+    const what = state.is === "shared with others" ? `${state.is} (${state.others.slice(0, 3).join(", ")})` : state.is;
+    return doubt(check, `is ${what}: a start of the daemon makes it a shared mount in a peer group of its own`);
+  } catch (error) {
+    return bad(check, `${messageOf(error)}: the daemon does not start with it`);
+  }
 }
 
 async function examineFiles({ credentialsFile, aclsFile }: Settings): Promise<Finding[]> {

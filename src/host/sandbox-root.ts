@@ -31,11 +31,30 @@ export function shareSandboxRoot(path: string): void {
   }
 }
 
-/** Whether the mount on top at this path is shared with no other mount of this namespace. */
-export function isSharedAlone(path: string): boolean {
+/** What a sandbox root is now, without changing it. */
+export type SandboxRootState =
+  /** A shared mount whose peer group has no other mount of this namespace. */
+  | { readonly is: "shared alone" }
+  | { readonly is: "no mount" }
+  | { readonly is: "not shared" }
+  /** What is mounted below it appears there too. */
+  | { readonly is: "shared with others"; readonly others: readonly string[] };
+
+/** @throws `invalid` it is no directory without symlinks */
+export function examineSandboxRoot(path: string): SandboxRootState {
+  closeSync(openSandbox(path));
   const table = readMountTable("self");
-  const group = topOf(table, path)?.propagation.shared;
-  return group !== undefined && table.filter(({ propagation }) => propagation.shared === group).length === 1;
+  const top = topOf(table, path);
+  if (top === undefined) return { is: "no mount" };
+  const group = top.propagation.shared;
+  if (group === undefined) return { is: "not shared" };
+  const others = table.filter((entry) => entry !== top && entry.propagation.shared === group);
+  if (others.length === 0) return { is: "shared alone" };
+  return { is: "shared with others", others: others.map(({ mountPoint }) => mountPoint.toString()) };
+}
+
+function isSharedAlone(path: string): boolean {
+  return examineSandboxRoot(path).is === "shared alone";
 }
 
 function isMountPoint(path: string): boolean {

@@ -204,6 +204,25 @@ describe("doctor of a stopped node", () => {
     });
   });
 
+  test.runIf(mayMount)("shows what each sandbox root is, and makes it nothing else", async () => {
+    const [plain, missing] = [path.join(place.dir, "plain"), path.join(place.dir, "missing")];
+    await mkdir(plain);
+    for (const _ of [1, 2]) {
+      const { status, findings } = await diagnose("--sandbox-root", plain, "--sandbox-root", missing);
+      expect(status).toBe(1);
+      expect(findings).toContainEqual({
+        verdict: "doubt",
+        check: `sandbox root ${plain}`,
+        detail: "is no mount: a start of the daemon makes it a shared mount in a peer group of its own",
+      });
+      expect(findings).toContainEqual({
+        verdict: "bad",
+        check: `sandbox root ${missing}`,
+        detail: expect.stringContaining("the daemon does not start with it"),
+      });
+    }
+  });
+
   test("makes no work root", async () => {
     const root = path.join(place.dir, "missing");
     expect((await examine(root, "--socket", daemon.socket.socketPath)).status).toBe(0);

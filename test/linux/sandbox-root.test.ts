@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readMountTable } from "../../src/host/mount-table.ts";
-import { isSharedAlone, shareSandboxRoot } from "../../src/host/sandbox-root.ts";
+import { examineSandboxRoot, shareSandboxRoot } from "../../src/host/sandbox-root.ts";
 import { MS, mount } from "../../src/host/syscalls.ts";
 import { refusalOf } from "../domain/refusals.ts";
 import { startContainer } from "../support/container.ts";
@@ -28,11 +28,25 @@ describe.skipIf(!isRoot)("shareSandboxRoot", () => {
     expect(place.mounts()).toEqual([]);
   });
 
+  test("is told from what it might be before", () => {
+    expect(examineSandboxRoot(root)).toEqual({ is: "no mount" });
+    mount(place.root, place.root, null, MS.BIND);
+    mount(null, place.root, null, MS.PRIVATE);
+    mount(root, root, null, MS.BIND);
+    expect(examineSandboxRoot(root)).toEqual({ is: "not shared" });
+    mount(null, root, null, MS.SHARED);
+    const other = place.sandbox();
+    mount(root, other, null, MS.BIND);
+    expect(examineSandboxRoot(root)).toEqual({ is: "shared with others", others: [other] });
+    shareSandboxRoot(root);
+    expect(examineSandboxRoot(root)).toEqual({ is: "shared alone" });
+  });
+
   test("makes a plain directory a shared mount of its own, once", () => {
     shareSandboxRoot(root);
     shareSandboxRoot(root);
     expect(place.mounts()).toEqual([root]);
-    expect(isSharedAlone(root)).toBe(true);
+    expect(examineSandboxRoot(root)).toEqual({ is: "shared alone" });
   });
 
   test("leaves the peer group of a shared parent", () => {
