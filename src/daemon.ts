@@ -22,7 +22,7 @@ import { NodeEngine, type NodeEngineOptions } from "./engine/node-engine.ts";
 import { registerGauges } from "./gauges.ts";
 import { readBundleConfig } from "./host/bundle.ts";
 import { createProcesses } from "./host/container-processes.ts";
-import { openDirectoryDisk } from "./host/directory-disk.ts";
+import { type DirectoryDiskOptions, openDirectoryDisk } from "./host/directory-disk.ts";
 import { createHolders } from "./host/holders.ts";
 import { openJournal } from "./host/journal.ts";
 import { lockWorkRoot } from "./host/lock.ts";
@@ -30,6 +30,7 @@ import { createMounter } from "./host/mount-thread.ts";
 import { peerOf } from "./host/peer.ts";
 import { runtimeOf } from "./host/runtime-of.ts";
 import { shareSandboxRoot } from "./host/sandbox-root.ts";
+import { selinuxLabelFor, selinuxMode } from "./host/selinux.ts";
 import { hasHistory } from "./host/survey.ts";
 import { openSystemClock } from "./host/system-clock.ts";
 import { systemRandom } from "./host/system-random.ts";
@@ -140,7 +141,9 @@ async function startParts(
   const mounter = await createMounter({ backend: settings.mountBackend });
   stops.push(() => mounter.close());
   const firstStart = !hasHistory(workRoot.path);
-  const disks = await openDisks(workRoot.path, declared, log, stops);
+  const diskNotices: string[] = [];
+  const selinux = selinuxOptions(settings, (notice) => diskNotices.push(notice));
+  const disks = await openDisks(workRoot.path, declared, { log, stops, selinux });
   const holders = createHolders({ diskRoots: [...disks.values()].map((disk) => disk.root) });
   stops.push(() => holders.close());
   const processes = createProcesses();
@@ -168,7 +171,7 @@ async function startParts(
     gc: liveGcSettings(current),
     remarks: () => ({
       problems: reloads.flatMap(({ failure }) => failure ?? []),
-      notices: waiting().length === 0 ? [] : [restartNotice(waiting())],
+      notices: [...(waiting().length === 0 ? [] : [restartNotice(waiting())]), ...diskNotices],
     }),
   });
   // Also what does not come to be ready has threads to stop.
@@ -340,12 +343,20 @@ function declaredDisk(settings: Settings, workRoot: string, log: Log): readonly 
   return disks;
 }
 
+/** A label that the operator chose is asked for; one that was guessed must stop nobody. */
+function selinuxOptions(
+  { selinuxLabel }: Settings,
+  onUnlabelled: (notice: string) => void,
+): DirectoryDiskOptions["selinux"] {
+  const label = selinuxLabelFor(selinuxLabel, selinuxMode());
+  return label === undefined ? undefined : { label, required: selinuxLabel !== "auto", onUnlabelled };
+}
+
 /** A disk that cannot be opened disables its own volumes; without the work root's nothing works. */
 async function openDisks(
   workRoot: string,
   declared: readonly DiskResource[],
-  log: Log,
-  stops: (() => unknown)[],
+  { log, stops, selinux }: Pick<DirectoryDiskOptions, "log" | "selinux"> & { readonly stops: (() => unknown)[] },
 ): Promise<ReadonlyMap<string, Disk>> {
   const disks = new Map<string, Disk>();
   for (const source of [ROOT_DISK, ...declared.map((disk) => disk.source)]) {
@@ -358,6 +369,7 @@ async function openDisks(
         source,
         labels: { encodeVolume: encodeVolumeLabel, encodeNode: encodeNodeLabel },
         log,
+        selinux,
       });
       stops.push(() => disk.close());
       disks.set(key, disk);

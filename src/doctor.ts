@@ -21,7 +21,8 @@ import type { StatusJson } from "./faces/http/wire.ts";
 import { fileSystemTypeOf, whyVolatile } from "./host/file-system.ts";
 import { bindMountRefusal } from "./host/mount-probe.ts";
 import { examineSandboxRoot } from "./host/sandbox-root.ts";
-import { hasHistory, type Survey, type SurveyedVolume, surveyDisk } from "./host/survey.ts";
+import { selinuxLabelFor, selinuxMode, selinuxTypeOf } from "./host/selinux.ts";
+import { hasHistory, type Survey, type SurveyedVolume, surveyDisk, surveySelinuxLabels } from "./host/survey.ts";
 import { flock, isErrno, LOCK } from "./host/syscalls.ts";
 import { createLog } from "./observe/log.ts";
 import type { StoreContents } from "./ports/store.ts";
@@ -154,6 +155,10 @@ async function examineNode(settings: Settings): Promise<Finding[]> {
     ok("daemon", `answers on ${socket}`),
     ...pidIn(workRoot).map((pid) => examineNamespace(pid, "the daemon's mount namespace")),
     ...(problems.length === 0 ? [ok("node", "no problems")] : problems.map((problem) => bad("node", problem))),
+    ...examineSelinux(
+      settings,
+      status.disks.map(({ root }) => root),
+    ),
   ];
 }
 
@@ -226,6 +231,10 @@ async function examineOffline(settings: Settings): Promise<Finding[]> {
       bad("checkpoint", `record ${key} in ${table} is damaged (${reason}): run holdfast rebuild`),
     ),
     ...disksOf(settings, contents).flatMap(([key, root]) => examineDisk({ key, root }, contents)),
+    ...examineSelinux(
+      settings,
+      disksOf(settings, contents).map(([, root]) => root),
+    ),
   ];
 }
 
@@ -248,6 +257,32 @@ function examineDisk(disk: { readonly key: string; readonly root: string }, cont
     ];
   } catch (error) {
     return [bad(`disk ${disk.root}`, `it cannot be examined (${messageOf(error)})`)];
+  }
+}
+
+/** So many volumes are named of what may be thousands. */
+const NAMED_MAX = 3;
+
+/** Whether containers may use the volumes as far as SELinux is concerned. Its rules go by the type in a label. */
+function examineSelinux({ selinuxLabel }: Settings, roots: readonly string[]): Finding[] {
+  const mode = selinuxMode();
+  const wanted = selinuxLabelFor(selinuxLabel, mode);
+  if (wanted === undefined && mode === "absent") return [ok("SELinux", "is not there, volumes need no label")];
+  if (wanted === undefined) return [doubt("SELinux", `is ${mode}, and volumes get no label: selinuxLabel is none`)];
+  return roots.map((root) => examineSelinuxLabels(root, wanted));
+}
+
+function examineSelinuxLabels(root: string, wanted: string): Finding {
+  const check = `SELinux labels on ${root}`;
+  try {
+    const labels = surveySelinuxLabels(root);
+    const wrong = labels.filter(({ label }) => selinuxTypeOf(label) !== selinuxTypeOf(wanted));
+    if (wrong.length === 0) return ok(check, `all ${labels.length} volumes are ${selinuxTypeOf(wanted)}`);
+    const named = wrong.slice(0, NAMED_MAX).map(({ path, label }) => `${path} is ${selinuxTypeOf(label)}`);
+    const cure = `containers may not use them: chcon -R ${wanted} DIRECTORY`;
+    return doubt(check, `${wrong.length} of ${labels.length} volumes have another one (${named.join(", ")}), ${cure}`);
+  } catch (error) {
+    return doubt(check, `they cannot be examined (${messageOf(error)})`);
   }
 }
 

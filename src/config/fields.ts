@@ -93,6 +93,10 @@ export const resources = z.preprocess(
   z.string({ error: RESOURCES_FORM }).min(1, RESOURCES_FORM),
 );
 
+export const selinuxLabel = fromText("auto, none, or a label such as system_u:object_r:container_file_t:s0", (text) =>
+  /^(?:auto|none|[\w.-]+:[\w.-]+:[\w.-]+(?::[\w.:,-]+)?)$/.test(text) ? text : undefined,
+);
+
 /** A list without repetitions; a single value stands for a list of one. */
 export function listOf<T extends z.ZodType>(item: T, expected: string) {
   return z.preprocess(

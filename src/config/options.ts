@@ -159,6 +159,14 @@ export const DAEMON_OPTIONS = [
     repeatable: false,
   },
   {
+    name: "selinuxLabel",
+    flag: "--selinux-label",
+    argument: "auto|none|LABEL",
+    default: "auto",
+    help: "SELinux label of new volumes' content; auto takes system_u:object_r:container_file_t:s0 where there is SELinux",
+    repeatable: false,
+  },
+  {
     name: "reconcileInterval",
     flag: "--reconcile-interval",
     argument: "DURATION",

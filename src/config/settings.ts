@@ -18,6 +18,7 @@ import {
   oneOf,
   resources,
   role,
+  selinuxLabel,
   size,
   socketPath,
 } from "./fields.ts";
@@ -44,6 +45,8 @@ export interface Settings {
   readonly gcIntervalMs: number;
   readonly gcMinAgeMs: number;
   readonly mountBackend: "auto" | "bind" | "symlink";
+  /** `auto`, `none`, or the label itself. */
+  readonly selinuxLabel: string;
   readonly reconcileIntervalMs: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -65,6 +68,7 @@ const KEYS: Readonly<Record<keyof Settings, string>> = {
   gcIntervalMs: "gcInterval",
   gcMinAgeMs: "gcMinAge",
   mountBackend: "mountBackend",
+  selinuxLabel: "selinuxLabel",
   reconcileIntervalMs: "reconcileInterval",
   logLevel: "logLevel",
 };
@@ -107,6 +111,7 @@ const SCHEMA = z.strictObject({
   gcInterval: interval,
   gcMinAge: duration,
   mountBackend: oneOf(["auto", "bind", "symlink"]),
+  selinuxLabel,
   reconcileInterval: interval,
   logLevel: oneOf(["debug", "info", "warn", "error"]),
 } satisfies Record<OptionName, z.ZodType>);
@@ -161,6 +166,7 @@ function toSettings(values: z.output<typeof SCHEMA>): Settings {
     gcIntervalMs: values.gcInterval,
     gcMinAgeMs: values.gcMinAge,
     mountBackend: values.mountBackend,
+    selinuxLabel: values.selinuxLabel,
     reconcileIntervalMs: values.reconcileInterval,
     logLevel: values.logLevel,
   };

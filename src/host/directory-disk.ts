@@ -37,6 +37,7 @@ import {
 } from "./incarnation.ts";
 import { type LabelFiles, NEW_LINK, openLabelFiles } from "./label-files.ts";
 import { createPurger } from "./purge.ts";
+import { createLabelling, type SelinuxOptions } from "./selinux-content.ts";
 import { replaceFileDurably } from "./small-files.ts";
 import { SparePool } from "./spare-pool.ts";
 import { isErrno, RENAME, renameat2 } from "./syscalls.ts";
@@ -49,6 +50,8 @@ export interface DirectoryDiskOptions {
   readonly log: Log;
   /** The least and the most spares to keep ready. */
   readonly spares?: { readonly min: number; readonly max: number };
+  /** For the content of new volumes. */
+  readonly selinux?: SelinuxOptions | undefined;
 }
 
 const DEFAULT_SPARES = { min: 1024, max: 2048 };
@@ -91,6 +94,7 @@ class DirectoryDisk implements Disk {
   readonly #log: Log;
   readonly #encodeNode: LabelCodec["encodeNode"];
   readonly #durability: Durability;
+  readonly #giveSelinuxLabel: (spare: Spare) => void;
   readonly #strangers = new Set<string>();
   #nodeLabel: NodeLabel | undefined;
 
@@ -104,6 +108,7 @@ class DirectoryDisk implements Disk {
     this.#places = places;
     this.#log = log;
     this.#encodeNode = options.labels.encodeNode;
+    this.#giveSelinuxLabel = createLabelling({ root, volumesFd: volumes.fd, log }, options.selinux);
     this.#labels = openLabelFiles(
       {
         volumesFd: volumes.fd,
@@ -116,7 +121,7 @@ class DirectoryDisk implements Disk {
     );
     this.#pool = new SparePool({
       ...(options.spares ?? DEFAULT_SPARES),
-      make: () => makeIncarnation(volumes.fd, randomUUID() as Incarnation),
+      make: () => this.#makeSpare(),
       sync: (spares) => this.#durability.syncSpares(volumes, spares),
       discard: (spare) => removeUnused(volumes.fd, spare.uuid),
       onRefillFailure: (error) => log.warn({ root, err: error }, "Spare directories cannot be made"),
@@ -128,6 +133,18 @@ class DirectoryDisk implements Disk {
       return await this.#pool.take(count);
     } catch (error) {
       throw diskError(`Cannot make ${count} volume directories on ${this.root}`, error);
+    }
+  }
+
+  #makeSpare(): Spare {
+    const { fd } = this.#places.volumes;
+    const spare = makeIncarnation(fd, randomUUID() as Incarnation);
+    try {
+      this.#giveSelinuxLabel(spare);
+      return spare;
+    } catch (error) {
+      removeUnused(fd, spare.uuid);
+      throw error;
     }
   }
 
@@ -212,12 +229,24 @@ class DirectoryDisk implements Disk {
       if (spare !== undefined) found.push(spare);
       else if (removeHalfMade(volumes.fd, uuid)) halfMade.push(uuid);
     });
-    const kept = found.slice(0, this.#pool.room);
-    for (const spare of found.slice(kept.length)) removeUnused(volumes.fd, spare.uuid);
+    const kept = found.slice(0, this.#pool.room).filter((spare) => this.#isRelabelled(spare));
+    const keptOnes = new Set(kept);
+    for (const spare of found.filter((one) => !keptOnes.has(one))) removeUnused(volumes.fd, spare.uuid);
     await ONE_BY_ONE.syncSpares(volumes, kept);
     this.#pool.add(kept);
     this.#pool.fill();
     return new Set([...found.map(({ uuid }) => uuid), ...halfMade]);
+  }
+
+  /** An earlier process had other settings, perhaps. */
+  #isRelabelled(spare: Spare): boolean {
+    try {
+      this.#giveSelinuxLabel(spare);
+      return true;
+    } catch (error) {
+      this.#log.warn({ root: this.root, error }, "A spare directory cannot be labelled");
+      return false;
+    }
   }
 
   async drop(volume: Volume): Promise<void> {

@@ -6,8 +6,9 @@ import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, rea
 import { join } from "node:path";
 import type { DirectoryIdentity } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
-import { examineContent, isIncarnation } from "./incarnation.ts";
-import { AT, statx } from "./syscalls.ts";
+import { contentOf, examineContent, isIncarnation, SCOPE } from "./incarnation.ts";
+import { getSelinuxLabel } from "./selinux.ts";
+import { AT, O, openat2, statx } from "./syscalls.ts";
 
 export interface SurveyedVolume {
   readonly uuid: Incarnation;
@@ -46,6 +47,38 @@ export function hasHistory(root: string): boolean {
   if (incarnationsIn(join(root, "trash")).length > 0) return true;
   const volumes = join(root, "volumes");
   return incarnationsIn(volumes).some((uuid) => existsSync(join(volumes, uuid, "label")));
+}
+
+/** The SELinux label of every live volume's content; what goes away meanwhile is left out. */
+export function surveySelinuxLabels(
+  root: string,
+): readonly { readonly path: string; readonly label: string | undefined }[] {
+  const folder = join(root, "volumes");
+  const labelled = incarnationsIn(folder).filter((uuid) => existsSync(join(folder, uuid, "label")));
+  if (labelled.length === 0) return [];
+  const parent = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return labelled.flatMap((uuid) => {
+      const fd = openContent(parent, uuid);
+      if (fd === undefined) return [];
+      try {
+        return [{ path: `${folder}/${contentOf(uuid)}`, label: getSelinuxLabel(fd) }];
+      } finally {
+        closeSync(fd);
+      }
+    });
+  } finally {
+    closeSync(parent);
+  }
+}
+
+/** What is missing or something else is another check's business. */
+function openContent(parentFd: number, uuid: Incarnation): number | undefined {
+  try {
+    return openat2(parentFd, contentOf(uuid), { flags: O.RDONLY | O.DIRECTORY, resolve: SCOPE });
+  } catch {
+    return undefined;
+  }
 }
 
 function surveyPlace(root: string, place: SurveyedVolume["place"]): SurveyedVolume[] {

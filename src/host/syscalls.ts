@@ -231,6 +231,8 @@ const callFlock = libc.func("flock", "int", ["int", "int"]);
 const callGetsockopt = libc.func("getsockopt", "int", ["int", "int", "int", "void *", "void *"]);
 const callSocket = libc.func("socket", "int", ["int", "int", "int"]);
 const callSendto = libc.func("sendto", "long", ["int", "void *", "size_t", "int", "void *", "uint32_t"]);
+const callFsetxattr = libc.func("fsetxattr", "int", ["int", "const char *", "void *", "size_t", "int"]);
+const callFgetxattr = libc.func("fgetxattr", "long", ["int", "const char *", "void *", "size_t"]);
 const callFstatfs = libc.func("fstatfs", "int", ["int", "void *"]);
 const callGetdents64 = libc.func("getdents64", "long", ["int", "void *", "size_t"]);
 const callSetns = libc.func("setns", "int", ["int", "int"]);
@@ -256,6 +258,7 @@ const namespaceInfo = Buffer.alloc(16);
 const statmountBuffer = Buffer.alloc(16 * 1024);
 const direntBuffer = Buffer.alloc(32 * 1024);
 const inodeFlags = new Uint32Array(2);
+const attributeBuffer = Buffer.alloc(4096);
 const credentials = new Uint32Array(3);
 const credentialsLength = new Uint32Array(1);
 
@@ -622,6 +625,19 @@ export function getInodeFlags(fd: number): number {
 export function setInodeFlags(fd: number, flags: number): void {
   inodeFlags[0] = flags;
   run("ioctl", "", () => callIoctl(fd, FS_IOC.SETFLAGS, inodeFlags));
+}
+
+/** Sets an extended attribute of an open file or directory. */
+export function fsetxattr(fd: number, name: string, value: Buffer): void {
+  const label = cPath("fsetxattr", name);
+  run("fsetxattr", name, () => callFsetxattr(fd, label, value, value.length, 0));
+}
+
+/** An extended attribute of at most 4 KiB. Throws `ENODATA` when there is none. */
+export function fgetxattr(fd: number, name: string): Buffer {
+  const label = cPath("fgetxattr", name);
+  const length = run("fgetxattr", name, () => callFgetxattr(fd, label, attributeBuffer, attributeBuffer.length));
+  return Buffer.from(attributeBuffer.subarray(0, length));
 }
 
 /** Lets the disk serve the calling thread behind all others that want something of it. */

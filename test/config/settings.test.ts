@@ -135,6 +135,7 @@ describe("a configuration file is refused", () => {
     ["gcInterval: 0s", 'gcInterval is "0s", expected a duration between 100ms and 3w'],
     ["reconcileInterval: 4w", "expected a duration between 100ms and 3w"],
     ["mountBackend: overlay", 'mountBackend is "overlay", expected one of auto, bind, symlink'],
+    ["selinuxLabel: container_file_t", "expected auto, none, or a label such as system_u:object_r:"],
     ["logLevel: trace", "expected one of debug, info, warn, error"],
     ["credentials: ../c.json", "expected an absolute path"],
     ["credentials: file://host/c.json", "expected an absolute path"],
@@ -229,6 +230,7 @@ describe("loadSettings", () => {
       gcIntervalMs: 60_000,
       gcMinAgeMs: 3_600_000,
       mountBackend: "auto",
+      selinuxLabel: "auto",
       reconcileIntervalMs: 30_000,
       logLevel: "info",
     });
@@ -258,6 +260,7 @@ gcHeadroom: 0
 gcInterval: 10secs
 gcMinAge: 0s
 mountBackend: bind
+selinuxLabel: system_u:object_r:container_file_t:s0:c1,c2
 reconcileInterval: 1mins
 logLevel: debug
 `);
@@ -277,6 +280,7 @@ logLevel: debug
       gcIntervalMs: 10_000,
       gcMinAgeMs: 0,
       mountBackend: "bind",
+      selinuxLabel: "system_u:object_r:container_file_t:s0:c1,c2",
       reconcileIntervalMs: 60_000,
       logLevel: "debug",
     });

@@ -223,6 +223,16 @@ describe("doctor of a stopped node", () => {
     }
   });
 
+  test.runIf(mayMount)("finds volumes whose SELinux label is not the one that is wanted", async () => {
+    const { status, findings } = await diagnose("--selinux-label", "system_u:object_r:container_file_t:s0");
+    expect(status).toBe(0);
+    expect(findings).toContainEqual({
+      verdict: "doubt",
+      check: `SELinux labels on ${daemon.workRoot}`,
+      detail: expect.stringMatching(`^1 of 1 volumes have another one \\(${volume.path} is unlabelled\\).*chcon -R`),
+    });
+  });
+
   test("makes no work root", async () => {
     const root = path.join(place.dir, "missing");
     expect((await examine(root, "--socket", daemon.socket.socketPath)).status).toBe(0);
@@ -234,6 +244,24 @@ describe("doctor beside a running daemon", () => {
   beforeEach(() => daemon.start());
 
   afterEach(() => daemon.stop());
+
+  test.runIf(mayMount)("examines the SELinux labels of volumes that the daemon made with one", async () => {
+    await daemon.stop();
+    const label = ["--selinux-label", "system_u:object_r:container_file_t:s0"];
+    const labelling = await Daemon.start({ dir: place.dir, args: label });
+    const socket = labelling.socket.socketPath;
+    try {
+      const args = ["doctor", "--work-root", labelling.workRoot, "--socket", socket];
+      expect((await holdfast(...args)).stdout).toMatch(/^ok {5}SELinux: is not there, volumes need no label$/m);
+      await mustHoldfast("reserve", "new", "--size", "16", "--socket", socket);
+      await mustHoldfast("create", "new/one", "--size", "16", "--path", "x", "--socket", socket);
+      expect((await holdfast(...args, ...label)).stdout).toContain("1 of 2 volumes have another one");
+      await mustHoldfast("destroy", "new/one", "--socket", socket);
+    } finally {
+      await labelling.stop();
+      await daemon.start();
+    }
+  });
 
   test("tells what the daemon knows", async () => {
     const { path: content } = await requestJson<VolumeJson>(daemon.socket, { path: "/v1/volumes/ads/db" });
