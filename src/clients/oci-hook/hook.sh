@@ -7,6 +7,7 @@ cd /
 
 # crun throws away what a hook says; its own standard error is where a person looks.
 fail() {
+  # shellcheck disable=SC3013 # dash, bash and busybox have it
   if [ /proc/self/fd/2 -ef /dev/null ]; then
     printf 'holdfast: %s\n' "$1" >>"/proc/$PPID/fd/2"
   else
