@@ -32,13 +32,19 @@ export class Machine {
 
   /** Makes it in an existing directory, and boots it. */
   static async boot(dir: string): Promise<Machine> {
-    const machine = new Machine(dir);
-    await copyDebian(machine.root);
+    const machine = await Machine.make(dir);
     await machine.start();
     return machine;
   }
 
-  /** Boots it again after `powerOff`, `reboot` or `cutPower`. */
+  /** Makes it in an existing directory: switched off, its root a directory to put things in. */
+  static async make(dir: string): Promise<Machine> {
+    const machine = new Machine(dir);
+    await copyDebian(machine.root);
+    return machine;
+  }
+
+  /** Boots it: first after `make`, again after `powerOff` or `cutPower`. */
   async start(): Promise<void> {
     // Two machines, or a machine and this one, must not share a control group.
     const groups = CGROUP_ROOTS.filter((root) => existsSync(`${root}/cgroup.procs`)).map(

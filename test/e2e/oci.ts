@@ -167,8 +167,8 @@ export async function removeGroups(group: string): Promise<void> {
 export interface Surroundings {
   readonly rootfs: string;
   readonly hooks: object;
-  /** Of all its containers: their own are below it. */
-  readonly group: string;
+  /** Of all its containers: their own are below it. Absent: whatever the runtime takes. */
+  readonly group?: string;
 }
 
 /** The `config.json` of a bundle. */
@@ -189,6 +189,9 @@ export function configOf(
     mounts: [PROCESSES, DEVICES],
     annotations,
     hooks,
-    linux: { cgroupsPath: `${group}/${id}`, namespaces: NAMESPACES.map((type) => ({ type })) },
+    linux: {
+      ...(group === undefined ? {} : { cgroupsPath: `${group}/${id}` }),
+      namespaces: NAMESPACES.map((type) => ({ type })),
+    },
   };
 }
