@@ -13,6 +13,7 @@ import { run } from "./run.ts";
 const REPOSITORY = path.resolve(import.meta.dirname, "../..");
 const SETUP_MS_MAX = 300_000;
 const FILE = "/sandboxes/web-1/data/greeting";
+const UNITS = "holdfast.service holdfast.socket holdfast-http.socket holdfast-docker.socket";
 
 describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
   let place: Place;
@@ -117,9 +118,8 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     await machine.run("mkdir -p /sandboxes/web-1");
     await machine.run("holdfast attach ads/db --sandbox /sandboxes/web-1 --container web-1");
     await machine.run(`echo hello >${FILE}`);
-    const units = "holdfast.service holdfast.socket holdfast-http.socket";
-    expect(await machine.run(`systemctl is-enabled ${units}; systemctl is-active ${units}`)).toBe(
-      "enabled\nenabled\nenabled\nactive\nactive\nactive",
+    expect(await machine.run(`systemctl is-enabled ${UNITS}; systemctl is-active ${UNITS}`)).toBe(
+      "enabled\nenabled\nenabled\nenabled\nactive\nactive\nactive\nactive",
     );
   });
 
@@ -131,11 +131,9 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     expect(status).toMatch(/^CapBnd:\t00000000002c020f$/m);
     const namespaces = `readlink /proc/1/ns/mnt /proc/${await pid()}/ns/mnt | uniq | wc -l`;
     expect(await machine.run(namespaces)).toBe("1");
-    expect(await machine.run("systemd-analyze verify holdfast.service holdfast.socket holdfast-http.socket 2>&1")).toBe(
-      "",
-    );
+    expect(await machine.run(`systemd-analyze verify ${UNITS} 2>&1`)).toBe("");
     expect(await machine.run("systemd-analyze security --no-pager holdfast.service")).toMatch(
-      /holdfast\.service: 5\.0/,
+      /holdfast\.service: 5\.1/,
     );
   });
 
@@ -203,6 +201,65 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     expect(await attached()).toBe("1");
   });
 
+  test("a wrong configuration is not tried for ever, and the doors open again with a right one", async () => {
+    machine.write("/etc/holdfast/holdfast.yaml", "gcDelay: soon\n");
+    expect((await machine.try("systemctl restart holdfast.service")).status).toBe(1);
+    await machine.run("sleep 3");
+    expect(await state("ActiveState")).toBe("failed");
+    expect(await state("ExecMainStatus")).toBe("78");
+    expect(await state("NRestarts")).toBe("0");
+    // Who knocks starts it: as often as the limit says, which closes the doors.
+    const { stderr } = await machine.try("holdfast list");
+    expect(stderr).toMatch(/^holdfast: Cannot reach the daemon/);
+    const closed = "test $(systemctl show --property Result --value holdfast.socket) = service-start-limit-hit";
+    await machine.until(closed, 10_000);
+    await machine.run("rm /etc/holdfast/holdfast.yaml; systemctl reset-failed holdfast.service");
+    await machine.run(`${tarball}/install`);
+    expect(await machine.run(`systemctl is-active ${UNITS}`)).toBe("active\nactive\nactive\nactive");
+    expect(await attached()).toBe("1");
+  });
+
+  test("a work root that cannot be had is tried until it can, and who knocks waits for it", async () => {
+    await machine.run("systemctl stop holdfast.service");
+    await machine.run("systemd-run --quiet --unit holder flock --exclusive /var/lib/holdfast sleep 1000");
+    await machine.until("! flock --shared --nonblock /var/lib/holdfast true", 5000);
+    const knock = machine.run("holdfast list");
+    await machine.until("test $(systemctl show --property NRestarts --value holdfast) -gt 3", 30_000);
+    expect(await machine.run("systemctl is-active holdfast.socket")).toBe("active");
+    await machine.run("systemctl stop holder");
+    expect(await knock).toMatch(/ads\/db/);
+  });
+
+  test("Docker's socket is there while the configuration has it", async () => {
+    machine.write("/etc/holdfast/holdfast.yaml", "gcDelay: 2w\n");
+    expect((await machine.try("systemctl restart holdfast.service")).status).toBe(1);
+    expect(await machine.run("journalctl --unit holdfast --output cat")).toContain(
+      "Cannot leave /run/docker/plugins/holdfast.sock alone",
+    );
+    await machine.run(`${tarball}/install`);
+    expect((await machine.try("systemctl is-enabled holdfast-docker.socket")).stdout).toBe("disabled");
+    expect((await machine.try("test -e /run/docker/plugins/holdfast.sock")).status).toBe(1);
+    machine.write("/etc/holdfast/holdfast.yaml", "dockerPlugin: /run/docker/plugins/other.sock\n");
+    await machine.run(`${tarball}/install`);
+    await machine.run(
+      "curl --silent --fail --unix-socket /run/docker/plugins/other.sock -d '' http://plugin/Plugin.Activate",
+    );
+    await machine.run("rm /etc/holdfast/holdfast.yaml");
+    await machine.run(`${tarball}/install`);
+    expect(await machine.run("systemctl is-active holdfast-docker.socket; ls /run/docker/plugins")).toBe(
+      "active\nholdfast.sock",
+    );
+  });
+
+  test("the port that systemd holds is no obstacle when the agent socket is stopped", async () => {
+    await machine.run("systemctl stop holdfast.service holdfast.socket");
+    expect(await machine.run("holdfast daemon --config /etc/holdfast/holdfast.yaml --check")).toContain(
+      "127.0.0.1:5055",
+    );
+    await machine.run("systemctl start holdfast.service");
+    expect(await machine.run("systemctl is-active holdfast.socket")).toBe("active");
+  });
+
   test("a reload reads the configuration again, and a broken one changes nothing", async () => {
     const before = await pid();
     machine.write("/etc/holdfast/holdfast.yaml", "gcDelay: soon\n");
@@ -210,7 +267,7 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     await machine.until("journalctl --unit holdfast --output cat | grep -q 'old ones stay in force.*gcDelay'", 5000);
     machine.write("/etc/holdfast/holdfast.yaml", "gcDelay: 2w\nlogLevel: debug\n");
     await machine.run("systemctl reload holdfast");
-    await machine.until("journalctl --unit holdfast --output cat | grep -q 'need a restart: logLevel'", 5000);
+    await machine.until("journalctl --unit holdfast --output cat | grep -q 'need a restart: dockerPlugin, logLevel'", 5000);
     expect(await state("ActiveState")).toBe("active");
     expect(await pid()).toBe(before);
   });
@@ -275,7 +332,7 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
       /\/var\/lib\/holdfast: every volume[\s\S]*\/etc\/holdfast: configuration[\s\S]*1 mounts of volumes/,
     );
     expect(await machine.run(`cat ${FILE}`)).toBe("hello");
-    expect(await machine.run("find /opt /usr/local/bin /etc/systemd -name '*holdfast*'")).toBe("");
+    expect(await machine.run("find /opt /usr/local/bin /etc/systemd /etc/containers -name '*holdfast*'")).toBe("");
     expect(await machine.run("cat /etc/holdfast/holdfast.yaml")).toBe("gcDelay: 2w");
     expect(await machine.run("/root/holdfast-0.4.0/install --uninstall")).toContain("nothing is installed");
     await machine.run("/root/holdfast-0.4.0/install");
@@ -286,7 +343,7 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     await machine.run("cd /opt/holdfast; mkdir .new; echo 0.4.0 >.previous; ln -sfn nowhere .current");
     const said = await machine.run("/root/holdfast-0.2.0/install 2>&1 || /root/holdfast-0.4.0/install");
     expect(said).toContain("an earlier install was interrupted before its program was known to run");
-    expect(await machine.run("ls -A /opt/holdfast")).toBe(".served\n0.4.0\ncurrent");
+    expect(await machine.run("ls -A /opt/holdfast")).toBe(".hooks\n.served\n0.4.0\ncurrent");
     expect(await attached()).toBe("1");
   });
 
