@@ -267,7 +267,10 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     await machine.until("journalctl --unit holdfast --output cat | grep -q 'old ones stay in force.*gcDelay'", 5000);
     machine.write("/etc/holdfast/holdfast.yaml", "gcDelay: 2w\nlogLevel: debug\n");
     await machine.run("systemctl reload holdfast");
-    await machine.until("journalctl --unit holdfast --output cat | grep -q 'need a restart: dockerPlugin, logLevel'", 5000);
+    await machine.until(
+      "journalctl --unit holdfast --output cat | grep -q 'need a restart: dockerPlugin, logLevel'",
+      5000,
+    );
     expect(await state("ActiveState")).toBe("active");
     expect(await pid()).toBe(before);
   });
