@@ -13,7 +13,10 @@ import { codeOf } from "./domain/error.ts";
 
 const DAEMON = "The daemon:";
 
-/** The daemon would not start before somebody has changed its configuration: EX_CONFIG of sysexits.h. */
+/**
+ * Tells a service manager that the daemon would not start before somebody has changed its configuration: EX_CONFIG of
+ * sysexits.h. Everybody else gets 1, as from every command that is refused.
+ */
 const EXIT_CONFIGURATION = 78;
 
 const DAEMON_COMMANDS: CommandTable = {
@@ -50,10 +53,11 @@ const configureDaemon: Configure = (command) => {
     .option("--check", "say whether it would start, change nothing, and end")
     .action(async ({ check, ...flags }: Flags & { readonly check?: true }) => {
       if (check === true) return (await import("./check.ts")).runCheck(await settingsOf(flags));
+      const isManaged = process.env["NOTIFY_SOCKET"] !== undefined;
       try {
         await serve(flags);
       } catch (error) {
-        if (codeOf(error) === "invalid") process.exitCode = EXIT_CONFIGURATION;
+        if (isManaged && codeOf(error) === "invalid") process.exitCode = EXIT_CONFIGURATION;
         throw error;
       }
     });
