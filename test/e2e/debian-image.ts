@@ -1,10 +1,11 @@
-/** A minimal Debian with systemd, made once from the mirrors that this machine uses and kept for the next run. */
+/** A minimal Debian with systemd, made once from the mirrors that this machine uses and kept until the next `npm ci`. */
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { run } from "./run.ts";
 
 const PACKAGES = ["systemd", "systemd-sysv", "dbus", "runc", "busybox-static", "curl"];
+
+const CACHE = path.resolve(import.meta.dirname, "../../node_modules/.cache/debian");
 
 /** Copies the image to a directory that is not there yet. */
 export async function copyDebian(to: string): Promise<void> {
@@ -14,14 +15,14 @@ export async function copyDebian(to: string): Promise<void> {
 
 async function debianImage(): Promise<string> {
   const { suite, mirror } = aptSource();
-  const cache = path.join(os.tmpdir(), "holdfast-debian");
-  mkdirSync(cache, { recursive: true, mode: 0o700 });
-  const { uid, mode } = lstatSync(cache);
+  mkdirSync(path.dirname(CACHE), { recursive: true });
+  if (!existsSync(CACHE)) mkdirSync(CACHE, { mode: 0o700 });
+  const { uid, mode } = lstatSync(CACHE);
   // It runs as root, so nobody else may have had a hand in it.
-  if (uid !== 0 || (mode & 0o077) !== 0) throw new Error(`Cannot use ${cache}: expected root's, mode 0700`);
-  const image = path.join(cache, [suite, ...PACKAGES].join("+"));
+  if (uid !== 0 || (mode & 0o077) !== 0) throw new Error(`Cannot use ${CACHE}: expected root's, mode 0700`);
+  const image = path.join(CACHE, [suite, ...PACKAGES].join("+"));
   if (existsSync(image)) return image;
-  const draft = mkdtempSync(path.join(cache, "draft-"));
+  const draft = mkdtempSync(path.join(CACHE, "draft-"));
   try {
     const tree = path.join(draft, suite);
     await run("debootstrap", "--variant=minbase", `--include=${PACKAGES.join(",")}`, suite, tree, mirror);

@@ -37,7 +37,9 @@ export class DockerEngine {
 
   /** Starts it again after `kill9` or `stop`. */
   async start(): Promise<void> {
-    this.#program = await Program.start(this.#room.within(this.#commandLine()), this.#in("dockerd.log"));
+    // Where its containerd writes its stacks when it is asked to end.
+    const command = ["env", `TMPDIR=${this.#room.dir}`, ...this.#commandLine()];
+    this.#program = await Program.start(this.#room.within(command), this.#in("dockerd.log"));
     await this.#program.until(async () => (await this.run("version")).status === 0);
   }
 

@@ -51,7 +51,7 @@ for pause in 0.2 0.2 0.4 ''; do
     28) fail "the daemon at $socket does not answer" ;;
     # The daemon has too many connections, or has just ended. Asking twice changes nothing more than asking once.
     52 | 55 | 56)
-      [ -n "$pause" ] && [ -z "$broken" ] || fail "the daemon at $socket ended before it answered"
+      if [ -z "$pause" ] || [ -n "$broken" ]; then fail "the daemon at $socket ended before it answered"; fi
       broken=yes
       ;;
     *) fail "cannot reach the daemon at $socket: ${answer%%"$newline"*}" ;;
