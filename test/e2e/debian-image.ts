@@ -16,7 +16,7 @@ export async function copyDebian(to: string): Promise<void> {
 async function debianImage(): Promise<string> {
   const { suite, mirror } = aptSource();
   mkdirSync(path.dirname(CACHE), { recursive: true });
-  if (!existsSync(CACHE)) mkdirSync(CACHE, { mode: 0o700 });
+  mkdirSync(CACHE, { recursive: true, mode: 0o700 });
   const { uid, mode } = lstatSync(CACHE);
   // It runs as root, so nobody else may have had a hand in it.
   if (uid !== 0 || (mode & 0o077) !== 0) throw new Error(`Cannot use ${CACHE}: expected root's, mode 0700`);
