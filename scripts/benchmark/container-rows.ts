@@ -13,21 +13,26 @@ const REPOSITORY = path.resolve(import.meta.dirname, "../..");
 /** A static program that does nothing: what any hook costs. */
 const IDLE_HOOK = { createRuntime: [{ path: "/bin/busybox", args: ["true"], env: ["PATH=/bin"] }] };
 
-/** The start of a container with our hook, less that of one with a hook that does nothing. */
+/** The start of a container with our hook, less that of one with a hook that does nothing; each has its own volume. */
 export async function hookRows({ journal, sizes, load, node, dir }: Bench): Promise<Row[]> {
-  await node.fill(load, 1);
+  await node.fill(load, sizes.containers);
   const printed = await run(path.join(REPOSITORY, "scripts/holdfast"), ...hookConfig(node.daemon.socket.socketPath));
   const rootfs = path.join(dir, "containers/rootfs");
   const group = `/holdfast-benchmark-${process.pid}`;
   await makeRoot(rootfs);
-  const starts = async (id: string, hooks: object): Promise<() => Promise<Measured>> => {
-    const bundle = path.join(dir, "containers", id);
-    const annotations = { "io.holdfast.volumes": JSON.stringify([node.wish(1)]) };
-    await mkdir(bundle, { recursive: true });
-    const config = configOf({ id, script: "true", annotations }, { rootfs, hooks, group });
-    await writeFile(path.join(bundle, "config.json"), JSON.stringify(config));
-    const command = [...runcCommand(path.join(dir, "containers")), "run", "--bundle", bundle, id] as const;
-    return () => load.run({ commands: Array.from({ length: sizes.containers }, () => command) });
+  const starts = async (name: string, hooks: object): Promise<() => Promise<Measured>> => {
+    const commands = await Promise.all(
+      Array.from({ length: sizes.containers }, async (_, index): Promise<[string, ...string[]]> => {
+        const id = `${name}-${index}`;
+        const bundle = path.join(dir, "containers", id);
+        const annotations = { "io.holdfast.volumes": JSON.stringify([node.wish(index + 1)]) };
+        await mkdir(bundle, { recursive: true });
+        const config = configOf({ id, script: "true", annotations }, { rootfs, hooks, group });
+        await writeFile(path.join(bundle, "config.json"), JSON.stringify(config));
+        return [...runcCommand(path.join(dir, "containers")), "run", "--bundle", bundle, id];
+      }),
+    );
+    return () => load.run({ commands });
   };
   const [ours, idle] = [await starts("ours", JSON.parse(printed)), await starts("idle", IDLE_HOOK)];
   try {
