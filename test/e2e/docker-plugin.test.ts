@@ -32,7 +32,7 @@ describe.runIf(mayMount && dockerInstalled)("Docker", () => {
 
   beforeAll(async () => {
     place = await makePlace("docker");
-    room = await EngineRoom.open(path.join(place.dir, "engine"));
+    room = await EngineRoom.open(path.join(place.dir, "engine"), "docker");
     daemon = await Daemon.start({
       dir: place.dir,
       args: ["--resources", `disk(*):${DISK_MB}`, "--docker-plugin", room.pluginSocket, "--reconcile-interval", "1s"],
@@ -272,7 +272,7 @@ describe.runIf(mayMount && dockerInstalled)("Docker with live-restore", () => {
 
   beforeAll(async () => {
     place = await makePlace("docker-live");
-    room = await EngineRoom.open(path.join(place.dir, "engine"));
+    room = await EngineRoom.open(path.join(place.dir, "engine"), "docker");
     daemon = await Daemon.start({
       dir: place.dir,
       args: ["--resources", "disk(*):64", "--docker-plugin", room.pluginSocket, "--docker-plugin-size", "8M"],

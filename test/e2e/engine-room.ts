@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { type Resident, startResident } from "../support/resident.ts";
+import { groupGuard } from "./oci.ts";
 import { run } from "./run.ts";
 
 /** Where container engines keep what no option of theirs moves. */
@@ -17,19 +18,23 @@ export class EngineRoom {
   /** Where Docker finds the plugin `holdfast` by itself. */
   readonly pluginSocket: string;
   readonly #resident: Resident;
+  readonly #removeGroup: () => Promise<void>;
 
-  private constructor(dir: string, resident: Resident) {
+  private constructor(dir: string, resident: Resident, removeGroup: () => Promise<void>) {
+    this.#removeGroup = removeGroup;
     this.dir = dir;
     this.image = path.join(dir, "image.tar");
     this.pluginSocket = path.join(placeOf(dir, "/run"), "docker/plugins/holdfast.sock");
     this.#resident = resident;
   }
 
-  /** `dir` must exist. */
-  static async open(dir: string): Promise<EngineRoom> {
+  /** `group` is the control group that the engine makes for its containers. */
+  static async open(dir: string, group: string): Promise<EngineRoom> {
+    const removeGroup = await groupGuard(group);
     const binds = INSISTED.map((place) => `mkdir -p ${place} && mount --bind ${placeOf(dir, place)} ${place}`);
     await Promise.all(INSISTED.map((place) => mkdir(placeOf(dir, place), { recursive: true })));
-    const room = new EngineRoom(dir, await startResident(binds.join("\n"), { ownNamespace: true }));
+    const resident = await startResident(binds.join("\n"), { ownNamespace: true });
+    const room = new EngineRoom(dir, resident, removeGroup);
     await room.#makeImage();
     return room;
   }
@@ -39,8 +44,9 @@ export class EngineRoom {
     return ["nsenter", `--mount=/proc/${this.#resident.pid}/ns/mnt`, "--", ...commandLine];
   }
 
-  close(): Promise<void> {
-    return this.#resident.stop();
+  async close(): Promise<void> {
+    await this.#resident.stop();
+    await this.#removeGroup();
   }
 
   async #makeImage(): Promise<void> {

@@ -154,6 +154,15 @@ export function livePid(pid: number, id: string): number {
   throw new Error(`Container ${id} does not run`);
 }
 
+/** Removes an engine's control group at the end of tests, unless it was there before them. */
+export async function groupGuard(group: string): Promise<() => Promise<void>> {
+  const hierarchies = await readdir("/sys/fs/cgroup");
+  const isThere = hierarchies.some((hierarchy) => existsSync(path.join("/sys/fs/cgroup", hierarchy, group)));
+  return async () => {
+    if (!isThere) await removeGroups(group);
+  };
+}
+
 /** The control groups below this one, of every hierarchy; one that something still lives in stays. */
 export async function removeGroups(group: string): Promise<void> {
   for (const hierarchy of await readdir("/sys/fs/cgroup")) {

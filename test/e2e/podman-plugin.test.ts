@@ -27,7 +27,7 @@ describe.runIf(mayMount && podmanInstalled)("Podman", () => {
 
   beforeAll(async () => {
     place = await makePlace("podman");
-    room = await EngineRoom.open(path.join(place.dir, "engine"));
+    room = await EngineRoom.open(path.join(place.dir, "engine"), "libpod_parent");
     daemon = await Daemon.start({
       dir: place.dir,
       args: ["--resources", "disk(*):256", "--docker-plugin", room.pluginSocket, "--reconcile-interval", "1s"],
