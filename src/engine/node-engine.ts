@@ -40,7 +40,7 @@ import { reconcileContainers, reconcileVolumes, settleInterrupted } from "./reco
 import { checkDisks, findOrphans, type RecoverySummary, recover, recoverBehind } from "./recover.ts";
 import { findRetained, restoreVolume } from "./restore.ts";
 import { Serial } from "./serial.ts";
-import { settleBooks } from "./settle-books.ts";
+import { settleBeforeAttach } from "./settle-books.ts";
 import {
   countStates,
   findVolume,
@@ -140,7 +140,7 @@ export class NodeEngine implements Engine {
     return this.#measured("attach", async () => {
       requireLocal(actor);
       const plan = planAttach(this.#parts, request);
-      await settleBooks(this.#parts, plan.volumes, plan.container);
+      await settleBeforeAttach(this.#parts, plan.volumes, plan.container);
       return this.#parts.serial.run(plan.container, async () => {
         await settleInterrupted(this.#parts, plan.container);
         await attachVolumes(this.#parts, actor, plan);
@@ -156,7 +156,7 @@ export class NodeEngine implements Engine {
   lend(actor: Actor, request: LendRequest): Promise<VolumeView> {
     return this.#measured("lend", async () => {
       requireLocal(actor);
-      await settleBooks(this.#parts, [request]);
+      await settleBeforeAttach(this.#parts, [request]);
       const { uuid } = await lendVolume(this.#parts, actor, request);
       this.#lookAtLoan(uuid);
       return this.#parts.ledger.read((state) =>

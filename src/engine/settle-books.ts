@@ -18,3 +18,9 @@ export async function settleBooks(parts: Parts, names: readonly VolumeName[], co
   for (const id of ids) await endIfOver(parts, id);
   await settleLoans(parts, uuids);
 }
+
+/** The same before an attach: whoever else has a shared volume is in nobody's way, and need not be looked for. */
+export function settleBeforeAttach(parts: Parts, names: readonly VolumeName[], container?: ContainerId): Promise<void> {
+  const exclusive = names.filter(({ role, id }) => parts.ledger.state.live(role, id)?.shared === false);
+  return settleBooks(parts, exclusive, container);
+}

@@ -109,6 +109,14 @@ describe("lend", () => {
     expect(await rig.attachments("loan-1" as ContainerId)).toHaveLength(2);
   });
 
+  it("looks for nobody when the volume is shared", async () => {
+    await lend("pool", "loan-1");
+    const { looks } = rig.holders;
+    await lend("pool", "loan-2");
+    await rig.attach({ volumes: [wanted("pool")] });
+    expect(rig.holders.looks).toBe(looks);
+  });
+
   it("survives the daemon, and not the boot", async () => {
     await lend("db");
     await rig.restart();
