@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { execa } from "execa";
-import type { Outcome } from "./command.ts";
+import { type Outcome, printedBy, runToEnd } from "./command.ts";
 import type { EngineRoom } from "./engine-room.ts";
 import { killTree } from "./process-tree.ts";
 import { Program } from "./program.ts";
@@ -65,21 +64,16 @@ export class DockerEngine {
   }
 
   /** Runs the command line client to its end, however that is. */
-  async run(...args: readonly string[]): Promise<Outcome> {
-    const { exitCode, stdout, stderr } = await execa(CLIENT, ["--host", `unix://${this.#in("docker.sock")}`, ...args], {
+  run(...args: readonly string[]): Promise<Outcome> {
+    return runToEnd(CLIENT, ["--host", `unix://${this.#in("docker.sock")}`, ...args], {
       env: { DOCKER_CONFIG: this.#in("client") },
-      stdin: "ignore",
-      reject: false,
       timeout: COMMAND_MS_MAX,
     });
-    return { status: exitCode, stdout, stderr };
   }
 
   /** Like `run`, for callers that know that it must work; returns what it printed. */
   async must(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await this.run(...args);
-    if (status !== 0) throw new Error(`docker ${args.join(" ")}: status ${status}: ${stderr}`);
-    return stdout;
+    return printedBy(`docker ${args.join(" ")}`, await this.run(...args));
   }
 
   /** Runs a shell script in a container that goes away with it. */

@@ -5,8 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { execa } from "execa";
-import type { Outcome } from "./command.ts";
+import { type Outcome, runToEnd } from "./command.ts";
 import { copyDebian } from "./debian-image.ts";
 import { type CommandLine, Program } from "./program.ts";
 
@@ -62,14 +61,9 @@ export class Machine {
   }
 
   /** Runs a line of shell in it to its end, however that is. */
-  async try(line: string): Promise<Outcome> {
+  try(line: string): Promise<Outcome> {
     const inside = ["--target", String(this.#leader()), "--all", "--", "/usr/bin/env", "-i", ...ENVIRONMENT];
-    const { exitCode, stdout, stderr } = await execa("nsenter", [...inside, "/bin/sh", "-c", line], {
-      stdin: "ignore",
-      reject: false,
-      timeout: COMMAND_MS_MAX,
-    });
-    return { status: exitCode, stdout, stderr };
+    return runToEnd("nsenter", [...inside, "/bin/sh", "-c", line], { timeout: COMMAND_MS_MAX });
   }
 
   /** Like `try`, for a line that must work; returns what it printed. */

@@ -2,8 +2,7 @@
 import { spawn } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import { execa } from "execa";
-import type { Outcome } from "./command.ts";
+import { type Outcome, printedBy, runToEnd } from "./command.ts";
 import { type ContainerSpec, type ContainerTool, livePid, makeRoot, removeGroups, startToFile } from "./oci.ts";
 import { run } from "./run.ts";
 
@@ -28,19 +27,9 @@ export async function openPodman({ dir, hooksDir }: PodmanOptions): Promise<Cont
   base.push("--tmpdir", path.join(dir, "tmp"), "--runtime-flag", `root=${runtimeRoot}`);
   const common = ["--net", "none", "--cgroup-parent", group, "--cgroups", "no-conmon", ...LIMITS];
 
-  const call = async (...args: string[]): Promise<Outcome> => {
-    const { exitCode, stdout, stderr } = await execa(PODMAN, [...base, ...args], {
-      stdin: "ignore",
-      reject: false,
-      timeout: RUN_MS_MAX,
-    });
-    return { status: exitCode, stdout, stderr };
-  };
-  const must = async (...args: string[]): Promise<string> => {
-    const { status, stdout, stderr } = await call(...args);
-    if (status !== 0) throw new Error(`podman ${args.join(" ")}: status ${status}: ${stderr}`);
-    return stdout.trim();
-  };
+  const call = (...args: string[]): Promise<Outcome> => runToEnd(PODMAN, [...base, ...args], { timeout: RUN_MS_MAX });
+  const must = async (...args: string[]): Promise<string> =>
+    printedBy(`podman ${args.join(" ")}`, await call(...args)).trim();
   const imageOf = async ({ id, image }: ContainerSpec): Promise<string> => {
     if (image === undefined) return IMAGE;
     const name = `localhost/${id}:1`;

@@ -7,8 +7,7 @@ import { once } from "node:events";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { copyFile, mkdir, readdir, readFile, rmdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { execa } from "execa";
-import type { Outcome } from "./command.ts";
+import { type Outcome, runToEnd } from "./command.ts";
 
 /** What a container is started with. */
 export interface ContainerSpec {
@@ -92,14 +91,9 @@ export async function openRuntime({ dir, hooks, program }: ToolOptions): Promise
   const group = `/holdfast-test-${path.basename(dir)}`;
   await makeRoot(rootfs);
 
-  const call = async (...args: string[]): Promise<Outcome> => {
+  const call = (...args: string[]): Promise<Outcome> => {
     const [file, ...first] = commandLine;
-    const { exitCode, stdout, stderr } = await execa(file, [...first, ...args], {
-      stdin: "ignore",
-      reject: false,
-      timeout: RUN_MS_MAX,
-    });
-    return { status: exitCode, stdout, stderr };
+    return runToEnd(file, [...first, ...args], { timeout: RUN_MS_MAX });
   };
   const bundleOf = async (spec: ContainerSpec): Promise<string> => {
     const bundle = path.join(dir, "bundles", spec.id);

@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { execa } from "execa";
-import type { Outcome } from "./command.ts";
+import { type Outcome, printedBy, runToEnd } from "./command.ts";
 import type { EngineRoom } from "./engine-room.ts";
 
 const PROGRAM = "/usr/bin/podman";
@@ -35,24 +34,16 @@ export class PodmanEngine {
   }
 
   /** Runs it to its end, however that is. */
-  async run(...args: readonly string[]): Promise<Outcome> {
+  run(...args: readonly string[]): Promise<Outcome> {
     const options = [`--root=${this.#in("root")}`, `--runroot=${this.#in("runroot")}`, `--tmpdir=${this.#in("tmp")}`];
     options.push("--storage-driver=vfs", "--runtime=runc", "--cgroup-manager=cgroupfs", "--log-level=error");
     const [program, ...line] = this.#room.within([PROGRAM, ...options, ...args]);
-    const { exitCode, stdout, stderr } = await execa(program, line, {
-      env: { CONTAINERS_CONF: this.#in("containers.conf") },
-      stdin: "ignore",
-      reject: false,
-      timeout: COMMAND_MS_MAX,
-    });
-    return { status: exitCode, stdout, stderr };
+    return runToEnd(program, line, { env: { CONTAINERS_CONF: this.#in("containers.conf") }, timeout: COMMAND_MS_MAX });
   }
 
   /** Like `run`, for callers that know that it must work; returns what it printed. */
   async must(...args: readonly string[]): Promise<string> {
-    const { status, stdout, stderr } = await this.run(...args);
-    if (status !== 0) throw new Error(`podman ${args.join(" ")}: status ${status}: ${stderr}`);
-    return stdout;
+    return printedBy(`podman ${args.join(" ")}`, await this.run(...args));
   }
 
   /** Runs a shell script in a container that goes away with it. */
