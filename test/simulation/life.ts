@@ -110,8 +110,9 @@ export async function drive(life: Life, done: Promise<unknown>, between: () => v
   ended.catch(() => undefined);
   for (let idle = 0; idle < 1_000; idle += 1) {
     await turn();
-    if (isDone) return void (await ended);
+    // What the dead were asked for may still fail, and nobody hears of it.
     if (life.dead) return;
+    if (isDone) return void (await ended);
     between();
     if (life.isIdle) continue;
     life.letOneThrough();
