@@ -12,9 +12,10 @@ import type { ListenAddress } from "./config/fields.ts";
 import type { Settings } from "./config/settings.ts";
 import { readTls } from "./daemon.ts";
 import { isFree } from "./doctor.ts";
-import { parseDeclaredResources } from "./domain/declared.ts";
+import { parseDeclaredResources, requireApart } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
 import { fileSystemTypeOf, whyVolatile } from "./host/file-system.ts";
+import { realPathOf } from "./host/real-path.ts";
 import { isPortOfServiceManager } from "./host/systemd.ts";
 
 /**
@@ -24,7 +25,7 @@ import { isPortOfServiceManager } from "./host/systemd.ts";
  */
 export async function runCheck(settings: Settings): Promise<void> {
   const { credentialsFile, aclsFile, tls, resources, workRoot, socket, dockerPlugin, listen } = settings;
-  if (resources !== undefined) parseDeclaredResources(resources);
+  if (resources !== undefined) requireApart(parseDeclaredResources(resources).disks, workRoot, realPathOf);
   if (credentialsFile !== undefined) await readCredentialsFile(credentialsFile);
   if (aclsFile !== undefined) await readAclsFile(aclsFile);
   if (tls !== undefined) readTls(tls);

@@ -2,7 +2,7 @@
  * The daemon: builds every part from the settings, starts them, and stops them in reverse. The only wiring there is.
  */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import manifest from "../package.json" with { type: "json" };
 import { readAclsFile } from "./auth/acls-file.ts";
@@ -12,9 +12,9 @@ import { createReloader, type Reloader } from "./auth/reloader.ts";
 import { watchFiles } from "./auth/watch.ts";
 import { type Settings, waitingForRestart } from "./config/settings.ts";
 import { type Acls, PERMISSIVE } from "./domain/acl.ts";
-import { parseDeclaredResources } from "./domain/declared.ts";
+import { parseDeclaredResources, requireApart } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
-import { type DiskResource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
+import { type DiskResource, type DiskSource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
 import { parseSizeMb } from "./domain/size.ts";
 import type { AgentId } from "./domain/units.ts";
 import type { Engine } from "./engine/engine.ts";
@@ -23,13 +23,16 @@ import { registerGauges } from "./gauges.ts";
 import { readBundleConfig } from "./host/bundle.ts";
 import { createProcesses } from "./host/container-processes.ts";
 import { type DirectoryDiskOptions, openDirectoryDisk } from "./host/directory-disk.ts";
+import { lookAtDrive } from "./host/disk-peek.ts";
 import { createHolders } from "./host/holders.ts";
 import { openJournal } from "./host/journal.ts";
 import { lockWorkRoot } from "./host/lock.ts";
 import { createMounter } from "./host/mount-thread.ts";
 import { peerOf } from "./host/peer.ts";
+import { realPathOf } from "./host/real-path.ts";
 import { runtimeOf } from "./host/runtime-of.ts";
 import { shareSandboxRoot } from "./host/sandbox-root.ts";
+import { createSandboxes } from "./host/sandboxes.ts";
 import { selinuxLabelFor, selinuxMode } from "./host/selinux.ts";
 import { hasHistory } from "./host/survey.ts";
 import { openSystemClock } from "./host/system-clock.ts";
@@ -143,11 +146,22 @@ async function startParts(
   const firstStart = !hasHistory(workRoot.path);
   const diskNotices: string[] = [];
   const selinux = selinuxOptions(settings, (notice) => diskNotices.push(notice));
-  const disks = await openDisks(workRoot.path, declared, { log, stops, selinux });
-  const holders = createHolders({ diskRoots: [...disks.values()].map((disk) => disk.root) });
+  const diskRoots: string[] = [];
+  const openDisk = (source: DiskSource): Promise<Disk> => {
+    const root = source.type === "ROOT" ? workRoot.path : source.root;
+    // Also where a disk has gone away, processes may still hold what was on it.
+    if (!diskRoots.includes(root)) diskRoots.push(root);
+    const labels = { encodeVolume: encodeVolumeLabel, encodeNode: encodeNodeLabel };
+    return openDirectoryDisk({ root, source, labels, log, selinux, projectRange: settings.projectRange });
+  };
+  const rootDisk = await openDisk(ROOT_DISK);
+  stops.push(() => rootDisk.close());
+  const holders = createHolders({ diskRoots });
   stops.push(() => holders.close());
   const processes = createProcesses();
   stops.push(() => processes.close());
+  const sandboxes = createSandboxes({ foundations: foundationsOf(settings) });
+  stops.push(() => sandboxes.close());
 
   const store = openCheckpoint({
     directory: join(workRoot.path, "meta"),
@@ -159,10 +173,12 @@ async function startParts(
   const engine = new NodeEngine({
     store,
     declared,
-    disks,
+    disks: new Map([[sourceKey(ROOT_DISK), rootDisk]]),
+    drives: { look: lookAtDrive, open: openDisk },
     mounter,
     holders,
     processes,
+    sandboxes,
     clock,
     log,
     metrics,
@@ -228,6 +244,12 @@ async function startParts(
     engine,
     reload: async () => void (await Promise.all(reloads.map((reloader) => reloader.reload()))),
   };
+}
+
+/** What the daemon stands on is no sandbox, whoever hands it over: its sockets, and the directories of sandboxes. */
+function foundationsOf({ socket, dockerPlugin, sandboxRoots }: Settings): readonly string[] {
+  const sockets = [socket, ...(dockerPlugin === undefined ? [] : [dockerPlugin.path])];
+  return [...sockets.map((path) => dirname(resolve(path))), ...sandboxRoots, import.meta.dirname];
 }
 
 /** What was opened beforehand must be what is asked for: otherwise a change of the setting would change nothing. */
@@ -339,6 +361,7 @@ function declaredDisk(settings: Settings, workRoot: string, log: Log): readonly 
     return [{ size: parseSizeMb(detectDiskMb(workRoot), "the detected disk"), source: ROOT_DISK, reservations: [] }];
   }
   const { disks, ignored } = parseDeclaredResources(settings.resources);
+  requireApart(disks, workRoot, realPathOf);
   if (ignored.length > 0) log.warn({ ignored }, `Only disk is managed, ignored in --resources: ${ignored.join(", ")}`);
   return disks;
 }
@@ -350,35 +373,6 @@ function selinuxOptions(
 ): DirectoryDiskOptions["selinux"] {
   const label = selinuxLabelFor(selinuxLabel, selinuxMode());
   return label === undefined ? undefined : { label, required: selinuxLabel !== "auto", onUnlabelled };
-}
-
-/** A disk that cannot be opened disables its own volumes; without the work root's nothing works. */
-async function openDisks(
-  workRoot: string,
-  declared: readonly DiskResource[],
-  { log, stops, selinux }: Pick<DirectoryDiskOptions, "log" | "selinux"> & { readonly stops: (() => unknown)[] },
-): Promise<ReadonlyMap<string, Disk>> {
-  const disks = new Map<string, Disk>();
-  for (const source of [ROOT_DISK, ...declared.map((disk) => disk.source)]) {
-    const key = sourceKey(source);
-    if (disks.has(key)) continue;
-    const root = source.type === "ROOT" ? workRoot : source.root;
-    try {
-      const disk = await openDirectoryDisk({
-        root,
-        source,
-        labels: { encodeVolume: encodeVolumeLabel, encodeNode: encodeNodeLabel },
-        log,
-        selinux,
-      });
-      stops.push(() => disk.close());
-      disks.set(key, disk);
-    } catch (error) {
-      if (source.type === "ROOT") throw error;
-      log.error({ error, disk: root }, `Cannot open disk ${root}: its volumes are not served`);
-    }
-  }
-  return disks;
 }
 
 /** @throws `invalid` when they cannot be read or do not belong together */

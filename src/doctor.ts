@@ -3,30 +3,30 @@
  * asks it; without one it reads a copy of the checkpoint and compares it with the disk.
  */
 import { once } from "node:events";
-import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
-import { release, tmpdir } from "node:os";
+import { release } from "node:os";
 import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
-import { removeSync } from "fs-extra/esm";
 import { readAclsFile } from "./auth/acls-file.ts";
 import { readCredentialsFile } from "./auth/credentials.ts";
 import type { Settings } from "./config/settings.ts";
 import { nameOf } from "./domain/decide.ts";
-import { parseDeclaredResources } from "./domain/declared.ts";
+import { parseDeclaredResources, requireApart } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
 import { sameDirectory, type Volume } from "./domain/records.ts";
-import { type DiskSource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
+import { ROOT_DISK, sourceKey } from "./domain/resource.ts";
+import { countVolumes } from "./engine/disk-table.ts";
 import type { StatusJson } from "./faces/http/wire.ts";
 import { fileSystemTypeOf, whyVolatile } from "./host/file-system.ts";
 import { bindMountRefusal } from "./host/mount-probe.ts";
+import { realPathOf } from "./host/real-path.ts";
 import { examineSandboxRoot } from "./host/sandbox-root.ts";
 import { selinuxLabelFor, selinuxMode, selinuxTypeOf } from "./host/selinux.ts";
 import { hasHistory, type Survey, type SurveyedVolume, surveyDisk, surveySelinuxLabels } from "./host/survey.ts";
 import { flock, isErrno, LOCK } from "./host/syscalls.ts";
-import { createLog } from "./observe/log.ts";
+import { readCopy, whyAbsent } from "./offline.ts";
 import type { StoreContents } from "./ports/store.ts";
-import { openCheckpoint } from "./store/checkpoint.ts";
 import { checkpointPaths } from "./store/files.ts";
 import { decodeNodeLabel, decodeVolumeLabel } from "./store/label.ts";
 
@@ -103,8 +103,16 @@ function describeSandboxRoot(root: string, { mountBackend }: Settings): Finding 
   }
 }
 
-async function examineFiles({ credentialsFile, aclsFile }: Settings): Promise<Finding[]> {
+async function examineFiles({ credentialsFile, aclsFile, resources, workRoot }: Settings): Promise<Finding[]> {
   const findings: Finding[] = [];
+  if (resources !== undefined) {
+    findings.push(
+      await attempt("resources", async () => {
+        requireApart(parseDeclaredResources(resources).disks, workRoot, realPathOf);
+        return [];
+      }),
+    );
+  }
   if (credentialsFile === undefined)
     findings.push(doubt("credentials", "none: whoever reaches the port may do everything"));
   else findings.push(await attempt("credentials", async () => (await readCredentialsFile(credentialsFile)).warnings));
@@ -225,34 +233,45 @@ async function examineOffline(settings: Settings): Promise<Finding[]> {
     return [bad("checkpoint", messageOf(error))];
   }
   const { records, damaged } = contents;
+  const disks = await examineDisks(settings, contents);
   return [
     ok("checkpoint", `${records.volumes.size} volumes, ${records.reservations.size} reservations`),
     ...damaged.map(({ table, key, reason }) =>
       bad("checkpoint", `record ${key} in ${table} is damaged (${reason}): run holdfast rebuild`),
     ),
-    ...disksOf(settings, contents).flatMap(([key, root]) => examineDisk({ key, root }, contents)),
-    ...examineSelinux(
-      settings,
-      disksOf(settings, contents).map(([, root]) => root),
-    ),
+    ...disks,
   ];
 }
 
-/** Root directories by source key: those that are declared, and those that volumes are on. */
-function disksOf(settings: Settings, { records }: StoreContents): readonly (readonly [string, string])[] {
+/** Those that are declared, and those that volumes are on. What is not there says so once. */
+async function examineDisks(settings: Settings, contents: StoreContents): Promise<Finding[]> {
   const declared = settings.resources === undefined ? [] : parseDeclaredResources(settings.resources).disks;
-  const sources = [ROOT_DISK, ...[...declared, ...records.volumes.values()].map(({ source }) => source)];
-  const rootOf = (source: DiskSource) => (source.type === "ROOT" ? settings.workRoot : source.root);
-  return [...new Map(sources.map((source) => [sourceKey(source), rootOf(source)]))];
+  const sources = [ROOT_DISK, ...[...declared, ...contents.records.volumes.values()].map(({ source }) => source)];
+  const findings: Finding[] = [];
+  const roots: string[] = [];
+  for (const [key, source] of new Map(sources.map((one) => [sourceKey(one), one]))) {
+    const root = source.type === "ROOT" ? settings.workRoot : source.root;
+    const volumes = [...contents.records.volumes.values()].filter((volume) => sourceKey(volume.source) === key);
+    const reason = await whyAbsent(source, contents.records);
+    if (reason !== undefined) {
+      findings.push(bad(`disk ${root}`, `its ${countVolumes(volumes.length)} cannot be used: ${reason}`));
+      continue;
+    }
+    roots.push(root);
+    findings.push(...examineDisk({ root, volumes }, contents));
+  }
+  return [...findings, ...examineSelinux(settings, roots)];
 }
 
-function examineDisk(disk: { readonly key: string; readonly root: string }, contents: StoreContents): Finding[] {
-  const volumes = [...contents.records.volumes.values()].filter(({ source }) => sourceKey(source) === disk.key);
+function examineDisk(
+  disk: { readonly root: string; readonly volumes: readonly Volume[] },
+  contents: StoreContents,
+): Finding[] {
   try {
     const survey = surveyDisk(disk.root);
     return [
       ...examineLabel(disk.root, survey),
-      ...volumes.flatMap((volume) => examineVolume(volume, survey)),
+      ...disk.volumes.flatMap((volume) => examineVolume(volume, survey)),
       ...survey.volumes.filter((found) => isOrphan(found, contents)).map((found) => describeOrphan(disk.root, found)),
     ];
   } catch (error) {
@@ -283,31 +302,6 @@ function examineSelinuxLabels(root: string, wanted: string): Finding {
     return doubt(check, `${wrong.length} of ${labels.length} volumes have another one (${named.join(", ")}), ${cure}`);
   } catch (error) {
     return doubt(check, `they cannot be examined (${messageOf(error)})`);
-  }
-}
-
-/** Opening a checkpoint changes it, so a copy is opened; what is said of it is said of the original. */
-async function readCopy(meta: string): Promise<StoreContents> {
-  const copy = mkdtempSync(join(tmpdir(), "holdfast-doctor-"));
-  try {
-    const [from, to] = [checkpointPaths(meta), checkpointPaths(copy)];
-    for (const file of ["checkpoint", "log", "successor"] as const) {
-      if (existsSync(from[file])) copyFileSync(from[file], to[file]);
-    }
-    return await readContents(copy);
-  } catch (error) {
-    throw new Error(messageOf(error).replaceAll(copy, meta), { cause: error });
-  } finally {
-    removeSync(copy);
-  }
-}
-
-async function readContents(directory: string): Promise<StoreContents> {
-  const store = openCheckpoint({ directory, ballastBytes: 0, onFatal: () => {}, log: createLog({ level: "error" }) });
-  try {
-    return await store.open();
-  } finally {
-    await store.close();
   }
 }
 

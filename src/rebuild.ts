@@ -7,9 +7,10 @@ import type { Settings } from "./config/settings.ts";
 import { nameOf } from "./domain/decide.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
-import type { ReservationRecord, Retirement, Volume } from "./domain/records.ts";
-import { type DiskSource, poolKey, type Reservation } from "./domain/resource.ts";
+import type { DiskRecord, ReservationRecord, Retirement, Volume } from "./domain/records.ts";
+import { type DiskSource, poolKey, type Reservation, ROOT_DISK, sourceKey } from "./domain/resource.ts";
 import { type AgentId, addSizes, type Incarnation, type MilliMb, ZERO_MB } from "./domain/units.ts";
+import { countVolumes } from "./engine/disk-table.ts";
 import { lockWorkRoot } from "./host/lock.ts";
 import { readMountTable } from "./host/mount-table.ts";
 import { hasHistory, type SurveyedVolume, surveyDisk } from "./host/survey.ts";
@@ -17,7 +18,9 @@ import { openSystemClock } from "./host/system-clock.ts";
 import { systemRandom } from "./host/system-random.ts";
 import { prepareWorkRoot } from "./host/work-root.ts";
 import { createLog } from "./observe/log.ts";
+import { readCopy, whyAbsent } from "./offline.ts";
 import type { NodeLabel } from "./ports/disk.ts";
+import type { StoreContents } from "./ports/store.ts";
 import { decodeNodeLabel, decodeVolumeLabel } from "./store/label.ts";
 import { rebuildCheckpoint } from "./store/rebuild.ts";
 
@@ -29,8 +32,11 @@ interface Recovered {
   agentId: AgentId | undefined;
   readonly reservations: Map<string, ReservationRecord>;
   readonly volumes: Map<Incarnation, Volume>;
+  readonly disks: Map<string, DiskRecord>;
   /** One sentence each. */
   readonly lost: string[];
+  /** What was taken from the old checkpoint, because its disk is not there; one sentence each. */
+  readonly kept: string[];
 }
 
 export async function runRebuild(settings: Settings): Promise<void> {
@@ -39,7 +45,7 @@ export async function runRebuild(settings: Settings): Promise<void> {
   const log = createLog({ level: "warn" });
   const lock = await lockWorkRoot(workRoot.path, { log });
   try {
-    const recovered = recover(settings, workRoot.path);
+    const recovered = await recover(settings, workRoot.path);
     const kept = write(join(workRoot.path, "meta"), recovered);
     report(recovered, kept);
   } finally {
@@ -49,14 +55,27 @@ export async function runRebuild(settings: Settings): Promise<void> {
 
 /** A directory that was named by mistake is left as it is. */
 function requireHistory(settings: Settings): void {
-  if (diskRoots(settings, settings.workRoot).some(hasHistory)) return;
+  const { workRoot } = settings;
+  if (sourcesOf(settings).some((source) => hasHistory(rootOf(source, workRoot)))) return;
   throw new HoldfastError("invalid", `Cannot rebuild: ${settings.workRoot} has no label of a node and no volume`);
 }
 
-function recover(settings: Settings, workRoot: string): Recovered {
-  const recovered: Recovered = { agentId: undefined, reservations: new Map(), volumes: new Map(), lost: [] };
-  const roots = diskRoots(settings, workRoot);
-  for (const root of roots) attempt(() => readLabels(root, recovered), root, recovered);
+async function recover(settings: Settings, workRoot: string): Promise<Recovered> {
+  const recovered: Recovered = {
+    agentId: undefined,
+    reservations: new Map(),
+    volumes: new Map(),
+    disks: new Map(),
+    lost: [],
+    kept: [],
+  };
+  const old = await readCopy(join(workRoot, "meta")).catch(() => undefined);
+  for (const source of sourcesOf(settings, old)) {
+    const root = rootOf(source, workRoot);
+    const reason = await whyAbsent(source, old?.records);
+    if (reason === undefined) attempt(() => readLabels(root, recovered), root, recovered);
+    else keepAbsent({ source, root, reason }, old, recovered);
+  }
   if (recovered.agentId === undefined) {
     recovered.lost.push("the agent id and reservations without volumes, because no label of the node can be read");
   }
@@ -65,10 +84,36 @@ function recover(settings: Settings, workRoot: string): Recovered {
   return recovered;
 }
 
-function diskRoots(settings: Settings, workRoot: string): readonly string[] {
+/** The work root's, those that are declared, and those that the old checkpoint has volumes on, as far as it can be read. */
+function sourcesOf(settings: Settings, old?: StoreContents): readonly DiskSource[] {
   const declared = settings.resources === undefined ? [] : parseDeclaredResources(settings.resources).disks;
-  const others = declared.flatMap(({ source }) => (source.type === "ROOT" ? [] : [source.root]));
-  return [...new Set([workRoot, ...others])];
+  const sources = [...declared, ...(old?.records.volumes.values() ?? [])].map(({ source }) => source);
+  return [...new Map([ROOT_DISK, ...sources].map((source) => [sourceKey(source), source])).values()];
+}
+
+function rootOf(source: DiskSource, workRoot: string): string {
+  return source.type === "ROOT" ? workRoot : source.root;
+}
+
+/** The labels of a disk that is not there cannot be read: what is known of its volumes must not be forgotten for that. */
+function keepAbsent(
+  { source, root, reason }: { readonly source: DiskSource; readonly root: string; readonly reason: string },
+  old: StoreContents | undefined,
+  recovered: Recovered,
+): void {
+  if (old === undefined) {
+    recovered.lost.push(`disk ${root} cannot be used (${reason}): run rebuild again when it is there, for its volumes`);
+    return;
+  }
+  const key = sourceKey(source);
+  const isOn = (record: { readonly source: DiskSource }): boolean => sourceKey(record.source) === key;
+  const volumes = [...old.records.volumes.values()].filter(isOn);
+  for (const volume of volumes) recovered.volumes.set(volume.uuid, volume);
+  for (const [pool, record] of old.records.reservations) if (isOn(record)) recovered.reservations.set(pool, record);
+  const disk = old.records.disks.get(key);
+  if (disk !== undefined) recovered.disks.set(key, disk);
+  const what = `${countVolumes(volumes.length)} kept as the old checkpoint has them`;
+  recovered.kept.push(`Disk ${root} cannot be used (${reason}): ${what}`);
 }
 
 function readLabels(root: string, recovered: Recovered): void {
@@ -177,17 +222,20 @@ function write(directory: string, recovered: Recovered): string | undefined {
       volumes: recovered.volumes,
       containers: new Map(),
       operations: new Map(),
+      disks: recovered.disks,
+      sandboxes: new Map(),
     },
     replace: true,
     at: clock.now(),
   });
 }
 
-function report({ volumes, reservations, lost }: Recovered, kept: string | undefined): void {
+function report({ volumes, reservations, lost, kept: absent }: Recovered, kept: string | undefined): void {
   const live = [...volumes.values()].filter((volume) => volume.phase === "live").length;
   const lines = [
     `Rebuilt ${live} live and ${volumes.size - live} retained volumes and ${reservations.size} reservations`,
     ...(kept === undefined ? [] : [`The old checkpoint is kept as ${kept}`]),
+    ...absent,
     ...lost.map((sentence) => `Not recovered: ${sentence}`),
     ...leftMounts(volumes),
     "Start the daemon; containers that have volumes now are to be attached again after it",

@@ -1,13 +1,23 @@
 import { defineConfig } from "vitest/config";
 import { counts } from "./counts.ts";
+import { guestProject } from "./guest/project.ts";
 
 export default defineConfig({
   root: `${import.meta.dirname}/..`,
   test: {
-    include: ["test/**/*.test.ts"],
-    pool: "forks",
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
     reporters: ["default", counts],
+    projects: [
+      {
+        test: {
+          name: "host",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/guest/suites/**"],
+          pool: "forks",
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      guestProject,
+    ],
   },
 });

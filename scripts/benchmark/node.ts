@@ -102,6 +102,23 @@ export class Node {
     return (await requestJson<{ path: string }>(this.daemon.socket, call)).path;
   }
 
+  /** Destroys volume `number`, which nobody collects for now. Returns where its content lies then. */
+  async retire(number: number): Promise<{ readonly uuid: string; readonly content: string }> {
+    const before = await this.contentPath(number);
+    const body = `slaveId=${this.#agentId}&volumes=${JSON.stringify([volume(`v${number}`)])}`;
+    const answer = await request(this.daemon.http, { method: "POST", path: "/destroy-volumes", body });
+    if (answer.status !== 200) throw new Error(`Cannot destroy v${number}: ${answer.status}: ${answer.text}`);
+    const uuid = path.basename(path.dirname(before));
+    return { uuid, content: path.join(path.dirname(before), "../../trash", uuid, path.basename(before)) };
+  }
+
+  /** Deletes what was retired, and waits for it. */
+  async collect(uuid: string): Promise<void> {
+    const call = { method: "POST", path: "/v1/gc", body: { uuids: [uuid] } };
+    const { kept } = await requestJson<{ kept: readonly object[] }>(this.daemon.socket, call);
+    if (kept.length > 0) throw new Error(`It was not collected: ${JSON.stringify(kept)}`);
+  }
+
   /** Resident memory of the whole process, in MB. */
   async residentMb(): Promise<number> {
     const status = await readFile(`/proc/${this.daemon.pid}/status`, "utf8");

@@ -10,6 +10,8 @@ export interface Row {
   readonly unit: "ms" | "/s" | "MB";
   /** What the ratio is taken of; without it the ratio is figure to target. */
   readonly beside?: { readonly name: string; readonly figure: number };
+  /** The ratios of single runs, whose spread is shown. */
+  readonly ratios?: readonly number[];
   /** Bounds the ratio where there is something beside, else the figure; a row without one is for information. */
   readonly target?: Bound;
 }
@@ -55,9 +57,14 @@ export function table(rows: readonly Judged[]): string {
 
 function cellsOf(row: Judged): string[] {
   const beside = row.beside === undefined ? "" : `${quantity(row.beside.figure, row.unit)} ${row.beside.name}`;
-  const ratio = row.ratio === undefined ? "" : row.ratio.toFixed(2);
+  const ratio = row.ratio === undefined ? "" : `${row.ratio.toFixed(2)}${spread(row)}`;
   const journal = row.journal ? "on" : "off";
   return [journal, row.title, quantity(row.figure, row.unit), beside, ratio, targetText(row), row.verdict ?? ""];
+}
+
+function spread({ ratios }: Row): string {
+  if (ratios === undefined) return "";
+  return ` (${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)})`;
 }
 
 function targetText({ target, beside, unit }: Row): string {

@@ -6,6 +6,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Measured } from "./client-worker.ts";
+import { collectRows, throttleRows } from "./collect-rows.ts";
 import { hookRows, pluginRows, runningRows } from "./container-rows.ts";
 import type { Docker } from "./docker.ts";
 import type { Load } from "./load.ts";
@@ -31,6 +32,12 @@ export interface Sizes {
   readonly large: number;
   readonly mounts: number;
   readonly restarts: number;
+  /** Files of a tree that is deleted, and how often. */
+  readonly deleted: number;
+  readonly deletions: number;
+  /** Files that are deleted while others attach. */
+  readonly throttled: number;
+  readonly throttledAttaches: number;
 }
 
 export const FULL: Sizes = {
@@ -46,6 +53,10 @@ export const FULL: Sizes = {
   large: 50_000,
   mounts: 500,
   restarts: 3,
+  deleted: 100_000,
+  deletions: 5,
+  throttled: 1_000_000,
+  throttledAttaches: 2000,
 };
 
 export const QUICK: Sizes = {
@@ -61,6 +72,10 @@ export const QUICK: Sizes = {
   large: 3000,
   mounts: 50,
   restarts: 1,
+  deleted: 10_000,
+  deletions: 2,
+  throttled: 60_000,
+  throttledAttaches: 200,
 };
 
 /** What a row has to work with. */
@@ -88,6 +103,8 @@ export type RowName =
   | "hook"
   | "running"
   | "plugin"
+  | "collect"
+  | "throttle"
   | "flat"
   | "recovery"
   | "memory";
@@ -101,6 +118,8 @@ export const ROWS: Readonly<Record<RowName, (bench: Bench) => Promise<Row[]>>> =
   hook: hookRows,
   running: runningRows,
   plugin: pluginRows,
+  collect: collectRows,
+  throttle: throttleRows,
   flat: flatRows,
   recovery: recoveryRows,
   memory: memoryRows,

@@ -6,6 +6,7 @@
 import { hash } from "node:crypto";
 import { z } from "zod";
 import { HoldfastError } from "../domain/error.ts";
+import { show } from "../domain/refusal.ts";
 import type { Principal } from "../domain/units.ts";
 import { readJsonFile } from "./json-file.ts";
 import { type HashedSecret, parseHashedSecret } from "./scrypt.ts";
@@ -29,6 +30,7 @@ const text = (expected: string) =>
     .min(1, expected)
     .refine((value) => value.isWellFormed(), expected);
 
+const MISTAKES_SHOWN = 5;
 const PRINCIPAL_FORM = 'a principal without ":" and control characters';
 
 const SCHEMA = z.strictObject(
@@ -66,7 +68,7 @@ export async function readCredentialsFile(path: string): Promise<CredentialsFile
  */
 export function parseCredentials(value: unknown, origin: string): Credentials {
   const { data, error } = SCHEMA.safeParse(value);
-  if (error !== undefined) throw refused(origin, error.issues.map(mistakeOf).join("; "));
+  if (error !== undefined) throw refused(origin, describe(error.issues));
   const credentials = new Map<Principal, Secret>();
   for (const [index, { principal, secret }] of data.credentials.entries()) {
     const place = `credentials[${index}]`;
@@ -91,13 +93,19 @@ function unhashed(origin: string, place: string): never {
   throw refused(origin, `${place}.secret is not a valid hash, expected what holdfast hash-secret prints`);
 }
 
+function describe(issues: readonly z.core.$ZodIssue[]): string {
+  const shown = issues.slice(0, MISTAKES_SHOWN).map(mistakeOf);
+  const more = issues.length - shown.length;
+  return [...shown, ...(more > 0 ? [`and ${more} more mistakes`] : [])].join("; ");
+}
+
 function mistakeOf(issue: z.core.$ZodIssue): string {
   const place = issue.path
     .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
     .join("")
     .slice(1);
   const subject = place === "" ? "the top" : place;
-  if (issue.code === "unrecognized_keys") return `${subject} has the unknown key ${JSON.stringify(issue.keys[0])}`;
+  if (issue.code === "unrecognized_keys") return `${subject} has the unknown key ${show(issue.keys[0])}`;
   return `${subject} is missing or wrong, expected ${issue.message}`;
 }
 

@@ -76,6 +76,21 @@ export const size = z.preprocess(
   fromText(SIZE_FORM, (text) => accepted(() => parseHumanSize(text))),
 );
 
+/** Numbers of the kernel's project quotas, inclusive. */
+export interface ProjectRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** 0 is no project, and the kernel keeps the largest number for "none". */
+const PROJECT_ID_MAX = 2 ** 32 - 2;
+
+export const projectRange = fromText(`FIRST-LAST such as 2000000-2999999, within 1-${PROJECT_ID_MAX}`, (text) => {
+  const [, first, last] = /^([1-9]\d{0,9})-([1-9]\d{0,9})$/.exec(text)?.map(Number) ?? [];
+  if (first === undefined || last === undefined) return undefined;
+  return first <= last && last <= PROJECT_ID_MAX ? { first, last } : undefined;
+});
+
 const FRACTION_FORM = "a number between 0 and 1";
 const fractionNumber = z.number({ error: FRACTION_FORM }).min(0, FRACTION_FORM).max(1, FRACTION_FORM);
 

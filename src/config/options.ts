@@ -119,6 +119,14 @@ export const DAEMON_OPTIONS = [
     repeatable: true,
   },
   {
+    name: "projectRange",
+    flag: "--project-range",
+    argument: "FIRST-LAST",
+    default: "2000000-2999999",
+    help: "Project ids that Holdfast may give to volumes where project quotas hold them to their sizes; one that anything on the disk has already is left alone",
+    repeatable: false,
+  },
+  {
     name: "gcDelay",
     flag: "--gc-delay",
     argument: "DURATION",

@@ -16,6 +16,8 @@ import {
   listenAddress,
   listOf,
   oneOf,
+  type ProjectRange,
+  projectRange,
   resources,
   role,
   selinuxLabel,
@@ -39,6 +41,8 @@ export interface Settings {
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   /** Host names in lower case that the Host header may have, besides the machine's own. */
   readonly allowedHosts: readonly string[];
+  /** What volumes may have as project ids. */
+  readonly projectRange: ProjectRange;
   readonly gcDelayMs: number;
   /** Between 0 and 1. */
   readonly gcHeadroom: number;
@@ -63,6 +67,7 @@ const KEYS: Readonly<Record<keyof Settings, string>> = {
   aclsFile: "acls",
   tls: "tlsCert or tlsKey",
   allowedHosts: "allowedHosts",
+  projectRange: "projectRange",
   gcDelayMs: "gcDelay",
   gcHeadroom: "gcHeadroom",
   gcIntervalMs: "gcInterval",
@@ -106,6 +111,7 @@ const SCHEMA = z.strictObject({
   tlsCert: filePath.optional(),
   tlsKey: filePath.optional(),
   allowedHosts: listOf(hostName, "a list of host names").optional(),
+  projectRange,
   gcDelay: duration,
   gcHeadroom: fraction,
   gcInterval: interval,
@@ -161,6 +167,7 @@ function toSettings(values: z.output<typeof SCHEMA>): Settings {
     aclsFile: values.acls,
     tls: tlsOf(values.tlsCert, values.tlsKey),
     allowedHosts: values.allowedHosts ?? [],
+    projectRange: values.projectRange,
     gcDelayMs: values.gcDelay,
     gcHeadroom: values.gcHeadroom,
     gcIntervalMs: values.gcInterval,

@@ -1,7 +1,7 @@
 /** Reads a YAML file into plain values, refusing everything ambiguous. */
 import { readFileSync } from "node:fs";
 import { getSystemErrorMessage } from "node:util";
-import { LineCounter, parseDocument } from "yaml";
+import { type Document, LineCounter, parseDocument } from "yaml";
 import { HoldfastError, messageOf } from "../domain/error.ts";
 
 /** Aliases that expand to more than this are an attack or an accident. */
@@ -15,7 +15,7 @@ const ALIASES_MAX = 100;
 export function readYamlFile(path: string): unknown {
   const text = readText(path);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  const document = parse(path, text, lines);
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault !== undefined) {
     const { line, col } = lines.linePos(fault.pos[0]);
@@ -23,6 +23,15 @@ export function readYamlFile(path: string): unknown {
   }
   try {
     return document.toJS({ maxAliasCount: ALIASES_MAX });
+  } catch (error) {
+    throw unreadable(path, messageOf(error), error);
+  }
+}
+
+/** Nesting that is too deep for the parser's stack is its only error that it throws. */
+function parse(path: string, text: string, lineCounter: LineCounter): Document {
+  try {
+    return parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: true });
   } catch (error) {
     throw unreadable(path, messageOf(error), error);
   }

@@ -8,6 +8,7 @@ import { refusalOf, stateOf } from "./lifecycle.ts";
 import { attachmentPhases, type NodeState, type Transaction } from "./node.ts";
 import { type Attachment, type Container, type Place, placeOf, type Volume } from "./records.ts";
 import type { Mode } from "./resource.ts";
+import { requireNotHandedOver } from "./sandboxes.ts";
 import type { BootId, ContainerId, ContainerPath, Incarnation, Role, VolumeId, WallMs } from "./units.ts";
 
 interface WantedVolume {
@@ -59,6 +60,7 @@ export function decideAttach(tx: Transaction, wanted: WantedContainer, context: 
       kept.push(present);
       continue;
     }
+    requireNotHandedOver(tx.state, wanted);
     requireAttachable(tx.state, wanted, volume, context);
     requireFreePath(tx.state, wanted, volume, containerPath);
     toMount.push({ uuid: volume.uuid, containerPath, mode, phase: "attaching", madeMountpoint: false });
@@ -220,10 +222,13 @@ function requireAttachable(
     state.containers.get(wanted.id)?.attachments.filter((attachment) => attachment.uuid === volume.uuid) ?? [];
   const held = own.some((attachment) => attachment.phase === "lingering");
   const phases = others.length === 0 && !held ? [] : attachmentPhases(state, volume.uuid);
-  const code = refusalOf(stateOf(volume.phase, phases, damage !== undefined), volume.shared ? "share" : "attach");
+  const code = refusalOf(stateOf(volume, phases, damage !== undefined), volume.shared ? "share" : "attach");
   if (code === undefined) return;
   const holder = others[0]?.id ?? wanted.id;
-  const reason = damage ?? `in use by container ${holder}${held ? ", which was detached by force and lingers" : ""}`;
+  const isAdopting = volume.origin !== undefined && damage === undefined;
+  const reason = isAdopting
+    ? "it is being adopted"
+    : (damage ?? `in use by container ${holder}${held ? ", which was detached by force and lingers" : ""}`);
   throw new HoldfastError(code, `Cannot attach volume ${nameOf(volume)} to container ${wanted.id}: ${reason}`, {
     details: { container: holder },
   });

@@ -24,13 +24,26 @@ export interface Moment {
   readonly bootTimeMs: number;
 }
 
-/** A retained volume, and when it would go by itself at the present usage. */
-export interface Candidate {
-  readonly volume: Volume;
+/** How a disk stands. */
+export interface DiskState {
+  /** The used part of it, 0 to 1. */
+  readonly usage: number;
+  /** It has less free than its live volumes were promised: what is retained goes, however young. */
+  readonly inDanger: boolean;
+}
+
+/** How old something is that was retired, and when it would go by itself at the present usage. */
+export interface Age {
   readonly ageMs: number;
   /** By the wall clock; not later than now when it is due. */
   readonly dueAt: WallMs;
   readonly isDue: boolean;
+}
+
+/** A retained volume, and when it would go; `dueAt` is `undefined` while it is pinned. */
+export interface Candidate extends Omit<Age, "dueAt"> {
+  readonly volume: Volume;
+  readonly dueAt: WallMs | undefined;
 }
 
 /** After a reboot, operators and containers come back first. */
@@ -63,12 +76,19 @@ export function ageMs(retired: Retirement, moment: Moment): number {
 }
 
 /** One volume by the rule. Without a retirement it is as if it had been retired now. */
-export function assess(volume: Volume, rule: CollectRule, moment: Moment, usage: number): Candidate {
-  const retired = volume.retired ?? retirementAt(moment);
+export function assess(volume: Volume, rule: CollectRule, moment: Moment, disk: DiskState): Candidate {
+  const age = assessAge(volume.retired ?? retirementAt(moment), rule, moment, disk);
+  if (volume.pinned === true) return { volume, ageMs: age.ageMs, dueAt: undefined, isDue: false };
+  return { volume, ...age };
+}
+
+/** Whatever was retired, by the rule. */
+export function assessAge(retired: Retirement, rule: CollectRule, moment: Moment, disk: DiskState): Age {
   const age = ageMs(retired, moment);
+  if (disk.inDanger) return { ageMs: age, dueAt: moment.now, isDue: true };
   const graceMs = retired.bootId === moment.bootId ? 0 : GRACE_MS - moment.bootTimeMs;
-  const waitMs = Math.max(0, requiredAgeMs(rule, usage) - age, graceMs);
-  return { volume, ageMs: age, dueAt: Math.ceil(moment.now + waitMs) as WallMs, isDue: waitMs === 0 };
+  const waitMs = Math.max(0, requiredAgeMs(rule, disk.usage) - age, graceMs);
+  return { ageMs: age, dueAt: Math.ceil(moment.now + waitMs) as WallMs, isDue: waitMs === 0 };
 }
 
 /** Retained volumes of one disk, oldest first. */
@@ -76,9 +96,9 @@ export function assessAll(
   volumes: readonly Volume[],
   rule: CollectRule,
   moment: Moment,
-  usage: number,
+  disk: DiskState,
 ): readonly Candidate[] {
-  return volumes.map((volume) => assess(volume, rule, moment, usage)).sort(oldestFirst);
+  return volumes.map((volume) => assess(volume, rule, moment, disk)).sort(oldestFirst);
 }
 
 /** A retirement with the age noted, when it is time for a note: after each hour, and once after a reboot. */
@@ -91,7 +111,8 @@ export function noteAge(retired: Retirement | undefined, moment: Moment): Retire
   return { at: retired.at, bootId: moment.bootId, bootTimeMs: moment.bootTimeMs, agedMs: age };
 }
 
-function retirementAt({ now, bootId, bootTimeMs }: Moment): Retirement {
+/** Of what is retired at this moment. */
+export function retirementAt({ now, bootId, bootTimeMs }: Moment): Retirement {
   return { at: now, bootId, bootTimeMs };
 }
 

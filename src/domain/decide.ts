@@ -8,12 +8,22 @@ import { attachmentPhases, freeOf, type Pool, type Transaction } from "./node.ts
 import type { Operation } from "./operation.ts";
 import type { DirectoryIdentity, Retirement, Volume } from "./records.ts";
 import { type DiskResource, type DiskSource, poolKey, type Reservation, roleOf } from "./resource.ts";
-import { addSizes, type Incarnation, type MilliMb, toMb, type WallMs } from "./units.ts";
+import {
+  addSizes,
+  BYTES_PER_MB,
+  type Incarnation,
+  type MilliMb,
+  type ProjectId,
+  toBytes,
+  toMb,
+  type WallMs,
+} from "./units.ts";
 
 /** A directory that waits for its volume. */
 interface ReadyDirectory {
   readonly uuid: Incarnation;
   readonly directory: DirectoryIdentity;
+  readonly projectId?: ProjectId;
 }
 
 /** What a decision needs to know of the world, observed before it. */
@@ -25,6 +35,8 @@ export interface DecisionContext {
   readonly takeDirectory: (source: DiskSource) => ReadyDirectory;
   /** Who holds the volume's directory, whatever our books say: a phrase for people, `undefined` for nobody. */
   readonly heldBy: (uuid: Incarnation) => string | undefined;
+  /** What a volume's content takes, bytes; `undefined` when that is not known yet. */
+  readonly usedBytes: (volume: Volume) => number | undefined;
   /** Why a volume is damaged; `undefined` for a healthy one. */
   readonly damageOf: (uuid: Incarnation) => string | undefined;
   /** Why a disk takes no new reservations: a phrase for people. */
@@ -176,11 +188,16 @@ function destroy(tx: Transaction, resource: DiskResource, context: DecisionConte
     throw refused("in_use", `Cannot destroy volume ${name}: ${reason}`);
   }
   requireAllowed(tx, volume, "destroy", context);
+  if (volume.protected === true) {
+    throw refused("protected", `Cannot destroy volume ${name}: it is protected, unprotect it first`);
+  }
   const holder = context.heldBy(volume.uuid);
   if (holder !== undefined)
     throw refused("in_use", `Cannot destroy volume ${name}: its directory is held by ${holder}`);
+  // Only a damaged one has it still: what there is of it, wherever it is.
+  const { origin: _origin, ...rest } = volume;
   const destroyed: Volume = {
-    ...volume,
+    ...rest,
     phase: "destroying",
     retired: context.retirement(),
     revision: context.nextRevision(),
@@ -199,14 +216,28 @@ function resize(tx: Transaction, resource: DiskResource, delta: MilliMb, context
     const addition: DiskResource = { size: delta, source: volume.source, reservations: volume.reservations };
     requireFree(tx.state.pool(volume.source, volume.reservations), addition, `grow volume ${nameOf(volume)} by`);
   }
-  const resized: Volume = { ...volume, size: addSizes(volume.size, delta), revision: context.nextRevision() };
+  const size = addSizes(volume.size, delta);
+  if (delta < 0) requireRoom(volume, size, context);
+  const resized: Volume = { ...volume, size, revision: context.nextRevision() };
   tx.set("volumes", volume.uuid, resized);
   return resized;
 }
 
+/** What is in a volume stays in it. */
+function requireRoom(volume: Volume, size: MilliMb, context: DecisionContext): void {
+  const usedBytes = context.usedBytes(volume) ?? 0;
+  if (usedBytes <= toBytes(size)) return;
+  const usedMb = Math.ceil(usedBytes / BYTES_PER_MB);
+  throw new HoldfastError(
+    "insufficient",
+    `Cannot shrink volume ${nameOf(volume)} to ${toMb(size)} MB: ${usedMb} MB of it are used`,
+    { details: { wantedMb: toMb(size), usedMb } },
+  );
+}
+
 function requireAllowed(tx: Transaction, volume: Volume, event: "destroy" | "resize", context: DecisionContext): void {
   const damage = context.damageOf(volume.uuid);
-  const state = stateOf(volume.phase, attachmentPhases(tx.state, volume.uuid), damage !== undefined);
+  const state = stateOf(volume, attachmentPhases(tx.state, volume.uuid), damage !== undefined);
   const refusal = refusalOf(state, event);
   if (refusal === undefined) return;
   throw new HoldfastError(refusal, `Cannot ${event} volume ${nameOf(volume)}: ${damage ?? `it is ${state}`}`);
@@ -263,7 +294,7 @@ function stillThere(volumes: readonly Volume[], draft: Draft): Volume[] {
 }
 
 function refused(
-  code: "invalid" | "insufficient" | "duplicate_volume" | "no_such_volume" | "in_use" | "conflict",
+  code: "invalid" | "insufficient" | "duplicate_volume" | "no_such_volume" | "in_use" | "conflict" | "protected",
   message: string,
 ) {
   return new HoldfastError(code, message);

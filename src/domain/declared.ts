@@ -6,7 +6,7 @@
 import { fieldOf, parseObject, parseString } from "./json.ts";
 import { parseResource } from "./mesos-format.ts";
 import { refuse, show } from "./refusal.ts";
-import { type DiskResource, type DiskSource, poolKey } from "./resource.ts";
+import { type DiskResource, type DiskSource, poolKey, sourceKey } from "./resource.ts";
 import { printSize } from "./size.ts";
 import { addSizes, MAX_MB, type MilliMb } from "./units.ts";
 
@@ -25,8 +25,8 @@ interface Entry {
 }
 
 const WHAT = "the declared resources";
-/** `name:value` or `name(role):value`. */
-const TEXT_ENTRY = /^(?<name>[^\s(){}[\]:"]+)\s*(?:\((?<role>[^():]*)\))?\s*:(?<value>[^:]+)$/;
+/** `name:value` or `name(role):value`; no two parts can share what is between them, or a long text would take for ever. */
+const TEXT_ENTRY = /^(?<name>[^\s(){}[\]:"]+)\s*(?:\((?<role>[^():]*)\)\s*)?:(?<value>[^:]+)$/;
 
 /**
  * @throws `invalid` what is neither form, has no size, is reserved dynamically, or is a volume; and a MOUNT disk, which
@@ -90,6 +90,30 @@ function requireExclusiveMounts(disks: readonly DiskResource[]): void {
       refuse(`${WHAT}: MOUNT disk ${show(source.root)}`, "declared twice", "one resource that has all of it");
     }
     seen.set(source.root, source.type);
+  }
+}
+
+/**
+ * @param resolve leads a path to where its symlinks lead
+ * @throws `invalid` disks that lie in one another, or in one directory under two names, or in the work root or around it
+ */
+export function requireApart(
+  disks: readonly Pick<DiskResource, "source">[],
+  workRoot: string,
+  resolve: (path: string) => string,
+): void {
+  const places = new Map([["work root", { name: "the work root", root: resolve(workRoot) }]]);
+  for (const { source } of disks) {
+    if (source.type === "ROOT") continue;
+    const name = `${source.type} disk ${show(source.root)}`;
+    places.set(sourceKey(source), { name, root: resolve(source.root) });
+  }
+  for (const [key, inner] of places) {
+    for (const [other, outer] of places) {
+      if (key === other || !`${inner.root}/`.startsWith(outer.root === "/" ? "/" : `${outer.root}/`)) continue;
+      const relation = inner.root === outer.root ? "the same directory as" : "inside";
+      refuse(`${WHAT}: ${inner.name}`, `${relation} ${outer.name}`, "disks apart from each other and the work root");
+    }
   }
 }
 

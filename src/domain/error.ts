@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   forbidden: "The ACLs do not allow this",
   insufficient: "The disk asked for is not there to take",
   in_use: "The volume is attached, or somebody holds its directory",
+  protected: "The volume is protected from destruction, or pinned; take the mark away first",
   busy: "A process sits in the mount; it can be detached by force",
   conflict: "Something else occupies the place: another volume, sandbox or process",
   unsupported: "This node, file system or mount backend cannot do it",

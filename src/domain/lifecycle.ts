@@ -10,13 +10,17 @@
  *                                     ▼
  *                                 collecting ─▶ (gone)
  *
+ *  (a directory) ─▶ adopting ─▶ detached
+ *
  * A volume's own record has a phase (`live`, `destroying`, `retained`, `collecting`), each of its attachments has one
- * too; what people see is derived from both, and `damaged` is an observation that covers every live state.
+ * too; what people see is derived from both, and `damaged` is an observation that covers every live state. A live one
+ * that has an `origin` is being adopted: it is nobody's yet, and the directory goes back if that is not finished.
  */
 import type { ErrorCode } from "./error.ts";
-import type { AttachmentPhase, VolumePhase } from "./records.ts";
+import type { AttachmentPhase, Volume } from "./records.ts";
 
 export type VolumeState =
+  | "adopting"
   | "detached"
   | "attaching"
   | "attached"
@@ -35,6 +39,7 @@ type Verdict = "allowed" | ErrorCode;
 /** Every state with every event: allowed, or the code it is refused with. */
 export const LIFECYCLE: Readonly<Record<VolumeState, Readonly<Record<VolumeEvent, Verdict>>>> = {
   //           attach             share              detach             resize             destroy            restore            collect
+  adopting: row("busy", "busy", "allowed", "busy", "busy", "duplicate_volume", "in_use"),
   detached: row("allowed", "allowed", "allowed", "allowed", "allowed", "duplicate_volume", "in_use"),
   attaching: row("in_use", "allowed", "allowed", "allowed", "in_use", "duplicate_volume", "in_use"),
   attached: row("in_use", "allowed", "allowed", "allowed", "in_use", "duplicate_volume", "in_use"),
@@ -73,9 +78,14 @@ export function refusalOf(state: VolumeState, event: VolumeEvent): ErrorCode | u
 }
 
 /** The state that people see: the most urgent thing about a volume. */
-export function stateOf(phase: VolumePhase, attachments: readonly AttachmentPhase[], damaged: boolean): VolumeState {
+export function stateOf(
+  { phase, origin }: Pick<Volume, "phase" | "origin">,
+  attachments: readonly AttachmentPhase[],
+  damaged: boolean,
+): VolumeState {
   if (phase !== "live") return phase;
   if (damaged) return "damaged";
+  if (origin !== undefined) return "adopting";
   for (const urgent of ["attaching", "detaching", "attached", "lingering"] as const) {
     if (attachments.includes(urgent)) return urgent;
   }

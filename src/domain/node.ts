@@ -10,10 +10,12 @@ import {
   type AttachmentPhase,
   type Change,
   type Container,
+  type DiskRecord,
   type OperationRecord,
   placeOf,
   type Records,
   type ReservationRecord,
+  type SandboxRecord,
   type Table,
   type Volume,
 } from "./records.ts";
@@ -46,6 +48,8 @@ export function freeOf(pool: Pool): MilliMb {
   return subtractSizes(subtractSizes(pool.total, pool.inVolumes), pool.inRefinements);
 }
 
+const UNRESERVED: readonly Reservation[] = Object.freeze([]);
+
 type MutablePool = { -readonly [Key in keyof Pool]: Pool[Key] };
 type Maps = { readonly [T in Table]: Map<string, Records[T]> };
 
@@ -55,6 +59,8 @@ export class NodeState {
     volumes: new Map(),
     containers: new Map(),
     operations: new Map(),
+    disks: new Map(),
+    sandboxes: new Map(),
   };
   readonly #pools = new Map<string, MutablePool>();
   readonly #live = new Map<string, Volume>();
@@ -86,6 +92,14 @@ export class NodeState {
     return this.#records.operations;
   }
 
+  get disks(): ReadonlyMap<string, DiskRecord> {
+    return this.#records.disks;
+  }
+
+  get sandboxes(): ReadonlyMap<string, SandboxRecord> {
+    return this.#records.sandboxes;
+  }
+
   get pools(): Iterable<Pool> {
     return this.#pools.values();
   }
@@ -115,13 +129,13 @@ export class NodeState {
     return this.#containers(this.#places.get(place));
   }
 
-  /** Free disk by pool and every live volume: what Mesos calls the agent's resources. */
+  /** Free disk by pool and every live volume that is not just being adopted: what Mesos calls the agent's resources. */
   *resources(): Generator<DiskResource> {
     for (const pool of this.#pools.values()) {
       const free = freeOf(pool);
       if (free > 0) yield { size: free, source: pool.source, reservations: pool.reservations };
     }
-    for (const volume of this.#live.values()) yield resourceOf(volume);
+    for (const volume of this.#live.values()) if (volume.origin === undefined) yield resourceOf(volume);
   }
 
   /** Sets or removes one record and returns the change that takes it back. */
@@ -146,6 +160,10 @@ export class NodeState {
       }
       case "operations":
         return { table: "operations", key: change.key, value: this.#put("operations", change.key, change.value) };
+      case "disks":
+        return { table: "disks", key: change.key, value: this.#put("disks", change.key, change.value) };
+      case "sandboxes":
+        return { table: "sandboxes", key: change.key, value: this.#put("sandboxes", change.key, change.value) };
     }
   }
 
@@ -171,24 +189,22 @@ export class NodeState {
   #indexVolume(volume: Volume | undefined): void {
     if (volume === undefined) return;
     const name = nameKey(volume.role, volume.id);
-    if (volume.phase !== "live") {
-      addTo(this.#retired, name, volume.uuid);
-      return;
-    }
-    this.#live.set(name, volume);
-    const pool = this.#poolFor(volume.source, volume.reservations);
+    if (volume.phase === "live") this.#live.set(name, volume);
+    else addTo(this.#retired, name, volume.uuid);
+    const stack = chargedTo(volume);
+    if (stack === undefined) return;
+    const pool = this.#poolFor(volume.source, stack);
     pool.inVolumes = addSizes(pool.inVolumes, volume.size);
   }
 
   #forgetVolume(volume: Volume | undefined): void {
     if (volume === undefined) return;
     const name = nameKey(volume.role, volume.id);
-    if (volume.phase !== "live") {
-      removeFrom(this.#retired, name, volume.uuid);
-      return;
-    }
-    if (this.#live.get(name)?.uuid === volume.uuid) this.#live.delete(name);
-    const pool = this.#poolFor(volume.source, volume.reservations);
+    if (volume.phase !== "live") removeFrom(this.#retired, name, volume.uuid);
+    else if (this.#live.get(name)?.uuid === volume.uuid) this.#live.delete(name);
+    const stack = chargedTo(volume);
+    if (stack === undefined) return;
+    const pool = this.#poolFor(volume.source, stack);
     pool.inVolumes = subtractSizes(pool.inVolumes, volume.size);
     this.#dropIfEmpty(pool);
   }
@@ -284,6 +300,15 @@ export function resourceOf(volume: Volume): DiskResource {
       shared: volume.shared,
     },
   };
+}
+
+/**
+ * The reservation stack that a volume takes disk from; `undefined` for retained content, which counts against nobody,
+ * and for what is not adopted yet.
+ */
+function chargedTo({ phase, pinned, origin, reservations }: Volume): readonly Reservation[] | undefined {
+  if (phase === "live") return origin === undefined ? reservations : undefined;
+  return pinned === true ? UNRESERVED : undefined;
 }
 
 // Roles have no spaces, so that no two names share a key.

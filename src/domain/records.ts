@@ -1,5 +1,5 @@
 /**
- * What Holdfast remembers: four kinds of record, each with a key. The checkpoint stores exactly these; a `Change` sets
+ * What Holdfast remembers: six kinds of record, each with a key. The checkpoint stores exactly these; a `Change` sets
  * or removes one of them, and a list of changes is what a decision is and what a transaction commits.
  */
 import type { DiskSource, Mode, Reservation } from "./resource.ts";
@@ -10,6 +10,7 @@ import type {
   Incarnation,
   MilliMb,
   Principal,
+  ProjectId,
   Role,
   VolumeId,
   WallMs,
@@ -40,7 +41,7 @@ export function sameDirectory(left: DirectoryIdentity, right: DirectoryIdentity)
 }
 
 /** `live` until DESTROY commits; `destroying` until its directory is in trash; then `retained` until collected. */
-export type VolumePhase = "live" | "destroying" | "retained" | "collecting";
+type VolumePhase = "live" | "destroying" | "retained" | "collecting";
 
 /** When something was retired, such that a jump of the wall clock never makes it older than it is. */
 export interface Retirement {
@@ -74,6 +75,14 @@ export interface Volume {
   /** Set at the first attach, which also gives the empty top directory to its owner. */
   readonly firstAttachedAt?: WallMs;
   readonly retired?: Retirement;
+  /** Where project quotas hold it to its size; its own until its content is gone. */
+  readonly projectId?: ProjectId;
+  /** DESTROY is refused until somebody takes this away. */
+  readonly protected?: true;
+  /** A retained one that is not collected until somebody takes this away; it is charged to unreserved disk. */
+  readonly pinned?: true;
+  /** The directory that is being adopted: absolute path, from the commit until the content has moved. */
+  readonly origin?: string;
   /** Grows with every change that the label must show; a label with a lower one is stale. */
   readonly revision: number;
 }
@@ -172,6 +181,27 @@ export function placeOf({ sandbox, process }: Place): string | undefined {
   return sandbox === undefined || process === undefined ? sandbox : `${process.pid} ${process.startTime} ${sandbox}`;
 }
 
+/** A disk beside the work root's, as it was when it was first used: another one in its place is not taken for it. Key: `sourceKey`. */
+export interface DiskRecord {
+  readonly source: DiskSource;
+  /** The file system's UUID, where it could be found out. */
+  readonly fileSystemUuid?: string;
+  /** Its `volumes` directory. */
+  readonly directory: DirectoryIdentity;
+}
+
+/** A container's directory that nobody needs any more, handed over for collection. Key: `path`. */
+export interface SandboxRecord {
+  /** Absolute path without symlinks. */
+  readonly path: string;
+  readonly directory: DirectoryIdentity;
+  readonly retired: Retirement;
+  /** Who handed it over. */
+  readonly by: string;
+  /** Set, durably, before the first name is removed. */
+  readonly collecting?: true;
+}
+
 /** What became of an operation list that had an id. Key: `operationKey(by, id)`. */
 export interface OperationRecord {
   readonly id: string;
@@ -190,10 +220,19 @@ export interface Records {
   readonly volumes: Volume;
   readonly containers: Container;
   readonly operations: OperationRecord;
+  readonly disks: DiskRecord;
+  readonly sandboxes: SandboxRecord;
 }
 
 export type Table = keyof Records;
-export const TABLES = ["reservations", "volumes", "containers", "operations"] as const satisfies readonly Table[];
+export const TABLES = [
+  "reservations",
+  "volumes",
+  "containers",
+  "operations",
+  "disks",
+  "sandboxes",
+] as const satisfies readonly Table[];
 
 /** Sets (`value`) or removes (`undefined`) one record. */
 export type Change = {

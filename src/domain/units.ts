@@ -25,6 +25,8 @@ export type ContainerPath = Branded<string, "ContainerPath">;
 export type Principal = Branded<string, "Principal">;
 /** The id of this node, what Mesos calls `slaveId`; a random UUID made when the work root is. */
 export type AgentId = Branded<string, "AgentId">;
+/** The number by which a file system's project quota knows a volume; never 0. */
+export type ProjectId = Branded<number, "ProjectId">;
 /** The kernel's boot id. */
 export type BootId = Branded<string, "BootId">;
 
@@ -33,6 +35,9 @@ export const ZERO_MB = 0 as MilliMb;
 /** The largest size that is exact: about 8 EiB. */
 export const MAX_MB = Number.MAX_SAFE_INTEGER / 1000;
 
+/** What Mesos and everybody here calls a megabyte. */
+export const BYTES_PER_MB = 1024 * 1024;
+
 /** MB with up to three decimals, for wire formats and people. */
 export function toMb(size: MilliMb): number {
   return size / 1000;
@@ -40,7 +45,7 @@ export function toMb(size: MilliMb): number {
 
 /** Whole bytes, rounded down. */
 export function toBytes(size: MilliMb): number {
-  return Math.floor((size / 1000) * 1024 * 1024);
+  return Math.floor((size / 1000) * BYTES_PER_MB);
 }
 
 export function addSizes(left: MilliMb, right: MilliMb): MilliMb {

@@ -17,7 +17,7 @@ import type { HeldMount } from "../ports/holders.ts";
 import type { MountedAt } from "../ports/mounter.ts";
 import type { ProcessRequest } from "../ports/processes.ts";
 import type { AttachRequest } from "./engine.ts";
-import { diskOfVolume } from "./handed-ports.ts";
+import { diskOfVolume, rootOf } from "./handed-ports.ts";
 import { requireHeldByNobody } from "./in-use.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
@@ -141,7 +141,7 @@ export function mountedAt(parts: Parts, { sandbox, process }: Place, attachment:
     ...(process === undefined ? {} : { process }),
     containerPath: attachment.containerPath,
     uuid: volume.uuid,
-    diskRoot: diskOfVolume(parts.disks, volume).root,
+    diskRoot: rootOf(parts.disks, volume.source),
     directory: volume.directory,
     mode: attachment.mode,
     ...(mount === undefined ? {} : { mount }),

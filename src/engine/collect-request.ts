@@ -6,15 +6,19 @@ import { HoldfastError } from "../domain/error.ts";
 import type { NodeState } from "../domain/node.ts";
 import { type Actor, actorName } from "../domain/operation.ts";
 import type { Volume } from "../domain/records.ts";
-import { sourceKey } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
 import { type Attempts, assessDisk, collectByRule, collectNamed, momentNow, whyNot } from "./collect.ts";
+import { collectSandboxesOnRequest } from "./collect-sandboxes-request.ts";
 import type { CollectOutcome, CollectRequest, CollectView } from "./engine.ts";
+import { giveUpLost, whyNotLost } from "./give-up.ts";
 import { lookForHolds } from "./holds.ts";
+import { diskState } from "./measure.ts";
 import type { Parts } from "./parts.ts";
 
 const WAITS = "its time has not come";
+const PINNED = "it is pinned, unpin it first";
 const NOT_NEEDED = "the disk has room enough without it";
+const NOTHING: CollectOutcome = { collected: [], kept: [] };
 
 export async function collectOnRequest(
   parts: Parts,
@@ -22,12 +26,27 @@ export async function collectOnRequest(
   actor: Actor,
   request: CollectRequest,
 ): Promise<CollectOutcome> {
+  const sandboxes = await collectSandboxesOnRequest(parts, signal, actor, request);
+  const isForSandboxes = request.sandboxes !== undefined && request.uuids === undefined;
+  const volumes = isForSandboxes ? NOTHING : await collectVolumesOnRequest(parts, signal, actor, request);
+  return { ...volumes, ...sandboxes };
+}
+
+async function collectVolumesOnRequest(
+  parts: Parts,
+  signal: AbortSignal,
+  actor: Actor,
+  request: CollectRequest,
+): Promise<CollectOutcome> {
   const mayCollect = (volume: Volume): boolean => may(parts.acls(), actor, "destroy_volumes", volume.principal ?? "");
+  if (request.lost === true && request.uuids === undefined) {
+    throw new HoldfastError("invalid", "Cannot give up lost volumes: uuids is missing, expected those to give up");
+  }
   if (request.uuids !== undefined) {
     const uuids = [...new Set(request.uuids)];
     const named = await parts.ledger.read((state) => uuids.map((uuid) => requireRetained(parts, state, actor, uuid)));
     const candidates = named.map((volume) => candidateOf(parts, volume));
-    const attempts = request.dryRun ? await preview(parts, named) : await collectNamed(parts, signal, uuids);
+    const attempts = await collectThese(parts, signal, named, request);
     return outcome(candidates, (volume) => attempts.get(volume.uuid));
   }
   const candidates = (await assessNode(parts)).filter(({ volume }) => mayView(parts.acls(), actor, volume.role));
@@ -37,14 +56,25 @@ export async function collectOnRequest(
   return outcome(candidates, (volume, isDue) => {
     if (!mayCollect(volume)) return `the ACLs do not allow destroy_volumes to ${actorName(actor)}`;
     if (attempts.has(volume.uuid)) return attempts.get(volume.uuid);
+    if (volume.pinned === true) return PINNED;
     return isDue ? NOT_NEEDED : WAITS;
   });
 }
 
+async function collectThese(
+  parts: Parts,
+  signal: AbortSignal,
+  volumes: readonly Volume[],
+  { dryRun, lost }: CollectRequest,
+): Promise<Attempts> {
+  const uuids = volumes.map(({ uuid }) => uuid);
+  if (lost !== true) return dryRun ? preview(parts, volumes) : collectNamed(parts, signal, uuids);
+  return dryRun ? new Map(volumes.map((volume) => [volume.uuid, whyNotLost(parts, volume)])) : giveUpLost(parts, uuids);
+}
+
 /** What is shown of a volume that is or will be collected. */
 export function candidateOf(parts: Parts, volume: Volume): Candidate {
-  const usage = parts.observations.usage.get(sourceKey(volume.source)) ?? 0;
-  return assess(volume, parts.gc, momentNow(parts), usage);
+  return assess(volume, parts.gc, momentNow(parts), diskState(parts, volume.source));
 }
 
 /** Whether it may be collected comes before whether it is there. */
@@ -64,7 +94,8 @@ function requireRetained(parts: Parts, state: NodeState, actor: Actor, uuid: Inc
 
 /** Everything that is retained or being collected, oldest first on each disk. */
 async function assessNode(parts: Parts): Promise<readonly Candidate[]> {
-  for (const disk of parts.disks.values()) await assessDisk(parts, disk);
+  // One that cannot be measured is taken as it stood last.
+  for (const disk of parts.disks.values()) await assessDisk(parts, disk).catch(() => undefined);
   const volumes = await parts.ledger.read((state) =>
     [...state.volumes.values()].filter(({ phase }) => phase === "retained" || phase === "collecting"),
   );

@@ -6,7 +6,7 @@
  *
  * What fails behind the first commit stays `collecting`, is shown and tried again; a start goes on with it.
  */
-import { assessAll, type Candidate, type Moment, noteAge, usedPart } from "../domain/collect.ts";
+import { assess, assessAll, type Candidate, type Moment, noteAge } from "../domain/collect.ts";
 import { nameOf } from "../domain/decide.ts";
 import { codeOf, type ErrorCode, HoldfastError, messageOf } from "../domain/error.ts";
 import { refusalOf } from "../domain/lifecycle.ts";
@@ -16,7 +16,7 @@ import type { Incarnation } from "../domain/units.ts";
 import type { Disk } from "../ports/disk.ts";
 import { diskOfVolume } from "./handed-ports.ts";
 import { lookForHolds } from "./holds.ts";
-import { measureDisk } from "./measure.ts";
+import { diskState, measureDisk } from "./measure.ts";
 import type { Parts } from "./parts.ts";
 
 /** What was tried: why it stays, `undefined` when it was collected. */
@@ -84,9 +84,9 @@ export async function goOnCollecting(
 /** The retained volumes of a disk by the rule, oldest first, at its usage now. */
 export async function assessDisk(parts: Parts, disk: Disk): Promise<readonly Candidate[]> {
   const key = sourceKey(disk.source);
-  const usage = usedPart(await measureDisk(parts, disk));
+  await measureDisk(parts, disk);
   const volumes = volumesIn(parts, "retained").filter((volume) => sourceKey(volume.source) === key);
-  return assessAll(volumes, parts.gc, momentNow(parts), usage);
+  return assessAll(volumes, parts.gc, momentNow(parts), diskState(parts, disk.source));
 }
 
 export function momentNow({ clock }: Pick<Parts, "clock">): Moment {
@@ -122,9 +122,9 @@ async function collectOnDisk(
 
 /** Each deletion makes room, and gives the others more time. */
 async function isStillDue(parts: Parts, disk: Disk, volume: Volume): Promise<boolean> {
-  const usage = usedPart(await measureDisk(parts, disk));
-  const [candidate] = assessAll([volume], parts.gc, momentNow(parts), usage);
-  return candidate?.isDue === true;
+  await measureDisk(parts, disk);
+  const current = parts.ledger.state.volumes.get(volume.uuid);
+  return current !== undefined && assess(current, parts.gc, momentNow(parts), diskState(parts, disk.source)).isDue;
 }
 
 /** Says why it stays, `undefined` when it is gone. */
@@ -186,6 +186,7 @@ function requireCollectable(
   };
   const refusal = volume.phase === "live" ? "in_use" : refusalOf(volume.phase, "collect");
   if (refusal !== undefined) refuse(refusal, `it is ${volume.phase}, destroy it first`);
+  if (volume.phase === "retained" && volume.pinned === true) refuse("protected", "it is pinned, unpin it first");
   if (hold !== undefined) refuse("in_use", hold);
   const [container] = parts.ledger.state.containersOf(volume.uuid);
   if (container !== undefined) refuse("in_use", `container ${container.id} has it, detach it first`);
@@ -232,6 +233,7 @@ function volumesIn(parts: Parts, phase: Volume["phase"]): readonly Volume[] {
   return [...parts.ledger.state.volumes.values()].filter((volume) => volume.phase === phase);
 }
 
-function mayTry(parts: Parts, { uuid }: Volume): boolean {
-  return parts.observations.mayRetry(uuid, parts.clock.bootTimeMs());
+/** What lies on a disk that is not there waits for it. */
+function mayTry(parts: Parts, { uuid, source }: Volume): boolean {
+  return parts.disks.has(sourceKey(source)) && parts.observations.mayRetry(uuid, parts.clock.bootTimeMs());
 }

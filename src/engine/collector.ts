@@ -2,6 +2,7 @@
 import type { Actor } from "../domain/operation.ts";
 import { collectByRule, goOnCollecting } from "./collect.ts";
 import { collectOnRequest } from "./collect-request.ts";
+import { collectSandboxesByRule, goOnWithSandboxes } from "./collect-sandboxes.ts";
 import type { CollectOutcome, CollectRequest } from "./engine.ts";
 import type { Parts } from "./parts.ts";
 import { Serial } from "./serial.ts";
@@ -24,12 +25,16 @@ export class Collector {
 
   /** Goes on with what was interrupted; the first pass comes an interval later. */
   start(): void {
-    this.#inBackground((signal) => goOnCollecting(this.#parts, signal));
+    this.#inBackground(async (signal) => {
+      await goOnCollecting(this.#parts, signal);
+      await goOnWithSandboxes(this.#parts, signal);
+    });
   }
 
   collect(actor: Actor, request: CollectRequest): Promise<CollectOutcome> {
     const work = () => collectOnRequest(this.#parts, this.#stopping.signal, actor, request);
-    return request.dryRun || request.uuids !== undefined ? work() : this.#passes.run(PASS, work);
+    const isNamed = request.uuids !== undefined || request.sandboxes !== undefined;
+    return request.dryRun || isNamed ? work() : this.#passes.run(PASS, work);
   }
 
   /** What is being deleted is left in the middle, for the next start. */
@@ -50,7 +55,11 @@ export class Collector {
   #schedule(): void {
     if (this.#stopping.signal.aborted) return;
     this.#cancel = this.#parts.clock.after(this.#intervalMs, () =>
-      this.#inBackground((signal) => collectByRule(this.#parts, signal)),
+      this.#inBackground(async (signal) => {
+        // What a container left goes before what somebody may want back.
+        await collectSandboxesByRule(this.#parts, signal);
+        await collectByRule(this.#parts, signal);
+      }),
     );
   }
 }

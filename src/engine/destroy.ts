@@ -5,6 +5,7 @@
 import { nameOf } from "../domain/decide.ts";
 import { codeOf, messageOf } from "../domain/error.ts";
 import type { Volume } from "../domain/records.ts";
+import { sourceKey } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
 import { diskOfVolume } from "./handed-ports.ts";
 import type { Parts } from "./parts.ts";
@@ -33,6 +34,8 @@ async function retireOne(parts: Parts, uuid: Incarnation): Promise<void> {
 
 async function drop(parts: Parts, volume: Volume): Promise<Outcome> {
   const { uuid } = volume;
+  // Shown with its disk; it goes to trash when that is back.
+  if (!parts.disks.has(sourceKey(volume.source))) return "failed";
   try {
     await diskOfVolume(parts.disks, volume).drop(volume);
     parts.observations.succeeded(uuid);
@@ -55,7 +58,8 @@ async function drop(parts: Parts, volume: Volume): Promise<Outcome> {
 
 /** Retained content that was seen outside trash: left by an interrupted restore, or removed by hand. */
 async function dropAgain(parts: Parts, volume: Volume): Promise<Outcome> {
-  const disk = diskOfVolume(parts.disks, volume);
+  const disk = parts.disks.get(sourceKey(volume.source));
+  if (disk === undefined) return "failed";
   if (disk.examineTrash(volume.uuid).state !== "missing") return "in_trash";
   if (disk.examine(volume.uuid).state !== "missing") return drop(parts, volume);
   parts.log.warn({ volume: volume.uuid }, `The retained content of ${nameOf(volume)} is gone from trash`);

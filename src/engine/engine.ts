@@ -6,7 +6,7 @@
  */
 import type { VolumeState } from "../domain/lifecycle.ts";
 import type { Actor, Operation } from "../domain/operation.ts";
-import type { Attachment, Container, OperationRecord, Volume } from "../domain/records.ts";
+import type { Attachment, Container, OperationRecord, SandboxRecord, Volume } from "../domain/records.ts";
 import type { DiskResource, DiskSource, Mode } from "../domain/resource.ts";
 import type {
   AgentId,
@@ -14,10 +14,12 @@ import type {
   ContainerId,
   ContainerPath,
   Incarnation,
+  MilliMb,
   Role,
   VolumeId,
   WallMs,
 } from "../domain/units.ts";
+import type { Enforcement, VolumeUsage } from "../ports/disk.ts";
 import type { ProcessRequest } from "../ports/processes.ts";
 
 export interface Engine {
@@ -46,15 +48,43 @@ export interface Engine {
   giveBack(actor: Actor, request: LendRequest): Promise<void>;
   /** Takes all of a container's volumes away. An unknown container is fine. */
   detach(actor: Actor, container: ContainerId, options: { readonly force: boolean }): Promise<void>;
+  /**
+   * Makes existing directories volumes by moving them, all or none; the superuser's alone. Content, owner and modes stay.
+   * With `dryRun` says what would become of each, and what stands against it.
+   * @throws the refusal of the first directory that cannot be adopted, with its `index` in the details
+   */
+  adopt(actor: Actor, request: AdoptRequest): Promise<AdoptOutcome>;
   /** Brings a retained volume back with its content. */
   restore(actor: Actor, request: RestoreRequest): Promise<VolumeView>;
 
   /**
-   * Deletes the content of retained volumes for good: those that are due, or the named ones however young. What somebody
-   * holds stays. With `dryRun` says what would be deleted, by the disks' usage now.
+   * Protects a live volume from destruction, or pins a retained one so that it is not collected; or takes that away.
+   * Repeating it changes nothing. A pinned volume is charged to unreserved disk.
+   * @throws `no_such_volume`, `insufficient`
+   */
+  mark(actor: Actor, request: MarkRequest): Promise<VolumeView>;
+
+  /**
+   * Deletes the content of retained volumes, and sandboxes that were handed over, for good: those that are due, or the
+   * named ones however young. What somebody holds stays. With `dryRun` says what would be deleted, by the disks' usage now.
    * @throws `no_such_volume`, `in_use` for a named one that is not there or not destroyed: nothing is deleted then
    */
   collect(actor: Actor, request: CollectRequest): Promise<CollectOutcome>;
+
+  /**
+   * Hands a container's directory over to garbage collection; the superuser's alone. Volumes of containers in it are
+   * detached first, and none is attached there any more. Repeating it changes nothing.
+   * @param path absolute, without symlinks, `.` and `..`
+   * @throws `invalid`, `conflict`, `in_use` for what is no sandbox, `busy` when a process sits in a volume there
+   */
+  discardSandbox(actor: Actor, path: string): Promise<SandboxView>;
+  /**
+   * Takes it back as long as nothing of it was removed.
+   * @throws `not_found` it was not handed over, `conflict` its collection has begun
+   */
+  keepSandbox(actor: Actor, path: string): Promise<void>;
+  /** What was handed over and is not collected yet, oldest first; the superuser's alone. */
+  sandboxes(actor: Actor): Promise<readonly SandboxView[]>;
 
   /** The node's disk, without what the actor may not view. */
   resources(actor: Actor): Promise<NodeResources>;
@@ -119,15 +149,67 @@ export type RestoreRequest = (
   readonly as?: VolumeId;
 };
 
+export interface AdoptRequest {
+  readonly adoptions: readonly Adoption[];
+  readonly dryRun: boolean;
+}
+
+export interface Adoption {
+  /** Absolute path, without symlinks, `.` and `..`. */
+  readonly directory: string;
+  readonly role: Role;
+  readonly id: VolumeId;
+  /** Default: what the content takes, in whole MB; of a MOUNT disk, all of it. */
+  readonly size?: MilliMb;
+  /** Default: `data`. */
+  readonly containerPath?: ContainerPath;
+}
+
+export interface AdoptView extends Adoption {
+  /** What its content takes, as far as it could be looked at. */
+  readonly usage?: VolumeUsage;
+  /** The disk that it lies on. */
+  readonly source?: DiskSource;
+  /** The volume that it is now. */
+  readonly uuid?: Incarnation;
+  /** Of a dry run: why it would be refused, one sentence. */
+  readonly obstacle?: string;
+}
+
+/** In the order of the request. */
+export interface AdoptOutcome {
+  readonly adoptions: readonly AdoptView[];
+}
+
+export type Mark = "protect" | "unprotect" | "pin" | "unpin";
+
+export type MarkRequest = (
+  | { readonly role: Role; readonly id: VolumeId; readonly uuid?: undefined }
+  | { readonly uuid: Incarnation }
+) & { readonly mark: Mark };
+
 export interface CollectRequest {
   readonly dryRun: boolean;
   readonly uuids?: readonly Incarnation[];
+  /** Directories that were handed over, by path; a peer's alone. */
+  readonly sandboxes?: readonly string[];
+  /** The named ones are given up, because their disk is gone for good: nothing is deleted. */
+  readonly lost?: boolean;
+}
+
+/** A directory that was handed over. */
+export interface SandboxView {
+  readonly sandbox: SandboxRecord;
+  /** When it is collected by itself, at the present usage of its file system; `undefined` while that cannot be told. */
+  readonly dueAt: WallMs | undefined;
+  /** Why it could not be collected. */
+  readonly problem?: string;
 }
 
 export interface CollectView {
   readonly volume: Volume;
-  /** When it is collected by itself, at the disk's present usage. */
-  readonly dueAt: WallMs;
+  /** When it is collected by itself, at the disk's present usage; `undefined` while it is pinned. */
+  readonly dueAt: WallMs | undefined;
 }
 
 /** Of the volumes that were asked for, or all retained ones that the actor may view. */
@@ -135,6 +217,11 @@ export interface CollectOutcome {
   /** What is gone, or would be. */
   readonly collected: readonly CollectView[];
   readonly kept: readonly (CollectView & { readonly reason: string })[];
+  /** The same of sandboxes, for a peer that named some, or nothing at all. */
+  readonly sandboxes?: {
+    readonly collected: readonly SandboxView[];
+    readonly kept: readonly (SandboxView & { readonly reason: string })[];
+  };
 }
 
 export interface VolumeFilter {
@@ -153,6 +240,10 @@ export interface VolumeView {
   readonly containers: readonly ContainerId[];
   /** When a retained volume is collected by itself, at the disk's present usage. */
   readonly dueAt?: WallMs;
+  /** What its content takes, as far as that is known by now. */
+  readonly usage?: VolumeUsage;
+  /** Whether the kernel holds it to its size. */
+  readonly enforced: boolean;
   /** Why it is `damaged` or what fails about it, and what to do. */
   readonly problem?: string;
   /** Who is seen with its content in another mount namespace now; only of a single volume. */
@@ -208,6 +299,15 @@ export interface NodeStatus {
     readonly reservedMb: number;
     readonly volumesMb: number;
     readonly retainedMb: number;
+    /** Of the retained ones, what is pinned: it is taken from unreserved disk. */
+    readonly pinnedMb: number;
+    /** Bytes that live volumes and retained ones take, and that live ones may still fill; as far as it is known. */
+    readonly usedByVolumes: number;
+    readonly usedByRetained: number;
+    readonly promised: number;
+    /** Volumes whose usage has yet to be measured. */
+    readonly unmeasured: number;
+    readonly enforcement: Enforcement;
   }[];
   readonly volumes: Readonly<Record<VolumeState, number>>;
   readonly containers: number;
@@ -225,6 +325,8 @@ export interface NodeStatus {
     readonly next: readonly CollectView[];
     /** How many are due within a day from now. */
     readonly dueWithinDay: number;
+    /** How many sandboxes were handed over and wait for their time. */
+    readonly sandboxes: number;
   };
   /** Everything an operator must look at: one sentence each, with what to do. */
   readonly problems: readonly string[];

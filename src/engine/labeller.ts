@@ -7,7 +7,7 @@ import type { Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { Disk } from "../ports/disk.ts";
-import { diskOfVolume, type Ports } from "./handed-ports.ts";
+import type { Ports } from "./handed-ports.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Labels are synced together when none was written for so long: each sync would hold up the commits beside it. */
@@ -22,7 +22,7 @@ export class Labeller {
   readonly #ports: Ports;
   readonly #ledger: Ledger;
   /** Revisions that were given out and whose labels are not yet known to be on disk. */
-  readonly #outstanding = new Set<number>();
+  readonly #outstanding = new Map<number, Incarnation>();
   #unsynced = new Map<Disk, Map<Incarnation, number>>();
   #staleNodeLabels = new Set<Disk>();
   #scheduled: (() => void) | undefined;
@@ -38,7 +38,7 @@ export class Labeller {
 
   /** Announces labels in the same turn in which their revisions were given out. */
   expect(volumes: readonly Volume[]): void {
-    for (const volume of volumes) this.#outstanding.add(volume.revision);
+    for (const { uuid, revision } of volumes) this.#outstanding.set(revision, uuid);
   }
 
   /** Their commit failed; what the store has nevertheless is left to the next recovery. */
@@ -51,8 +51,10 @@ export class Labeller {
   /** Writes labels now; a label that cannot be written is logged and written again by the next recovery. */
   write(volumes: readonly Volume[]): void {
     for (const volume of volumes) {
+      const disk = this.#ports.disks.get(sourceKey(volume.source));
+      // It is written when its disk is there.
+      if (disk === undefined) continue;
       try {
-        const disk = diskOfVolume(this.#ports.disks, volume);
         disk.writeLabel(volume);
         const unsynced = this.#unsynced.get(disk) ?? new Map<Incarnation, number>();
         this.#unsynced.set(disk, unsynced.set(volume.uuid, volume.revision));
@@ -66,7 +68,9 @@ export class Labeller {
   /** Writes every label that is not known to be on disk: after a start, and after a failed commit. */
   async rewriteStale(): Promise<void> {
     const { state, labelledThrough } = this.#ledger;
-    const stale = [...state.volumes.values()].filter((volume) => volume.revision > labelledThrough);
+    const stale = [...state.volumes.values()].filter(
+      ({ uuid, revision }) => revision > labelledThrough && this.#needsLabel(uuid),
+    );
     this.expect(stale);
     for (let start = 0; start < stale.length; start += LABELS_PER_SLICE) {
       this.write(stale.slice(start, start + LABELS_PER_SLICE).flatMap((volume) => this.#latest(volume)));
@@ -81,7 +85,7 @@ export class Labeller {
     if (current?.revision === volume.revision) return current;
     this.#outstanding.delete(volume.revision);
     if (current === undefined) return [];
-    this.#outstanding.add(current.revision);
+    this.#outstanding.set(current.revision, current.uuid);
     return current;
   }
 
@@ -131,11 +135,20 @@ export class Labeller {
     const stale = this.#staleNodeLabels;
     this.#unsynced = new Map();
     this.#staleNodeLabels = new Set();
+    for (const disk of stale) await this.#guarded(() => this.#writeNodeLabel(disk));
+    for (const [disk, labels] of unsynced) {
+      await this.#guarded(async () => {
+        await disk.syncLabels([...labels.keys()]);
+        this.#markSynced(disk, labels);
+      });
+    }
+    await this.#guarded(() => this.#note());
+  }
+
+  /** A disk that fails is no other disk's problem. */
+  async #guarded(work: () => Promise<void>): Promise<void> {
     try {
-      for (const disk of stale) await this.#writeNodeLabel(disk);
-      for (const [disk, labels] of unsynced) await disk.syncLabels([...labels.keys()]);
-      for (const [disk, labels] of unsynced) this.#markSynced(disk, labels);
-      await this.#note();
+      await work();
     } catch (error) {
       this.#ports.log.warn({ error }, "Cannot sync labels");
     }
@@ -155,9 +168,18 @@ export class Labeller {
     await disk.writeNodeLabel({ agentId: this.#ledger.header.agentId, reservations });
   }
 
+  /** Of what is being collected the label goes first. */
+  #needsLabel(uuid: Incarnation): boolean {
+    const volume = this.#ledger.state.volumes.get(uuid);
+    return volume !== undefined && volume.phase !== "collecting";
+  }
+
   async #note(): Promise<void> {
     let through = this.#ledger.revision;
-    for (const revision of this.#outstanding) through = Math.min(through, revision - 1);
+    for (const [revision, uuid] of this.#outstanding) {
+      if (this.#needsLabel(uuid)) through = Math.min(through, revision - 1);
+      else this.#outstanding.delete(revision);
+    }
     if (through > this.#ledger.labelledThrough) await this.#ledger.noteLabelled(through);
   }
 }

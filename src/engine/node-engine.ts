@@ -11,21 +11,32 @@ import { type OperationRecord, operationKey, type Volume } from "../domain/recor
 import type { DiskResource } from "../domain/resource.ts";
 import { roleOf } from "../domain/resource.ts";
 import type { AgentId, ContainerId, Incarnation, Role, VolumeId, WallMs } from "../domain/units.ts";
+import type { Disk } from "../ports/disk.ts";
+import type { Drives } from "../ports/drives.ts";
 import type { Store } from "../ports/store.ts";
+import { Accountant } from "./accountant.ts";
+import { adoptDirectories } from "./adopt.ts";
 import { type AttachPlan, attachVolumes, detachVolumes, planAttach } from "./attach.ts";
+import { viewSandbox, viewSandboxes } from "./collect-sandboxes-request.ts";
 import { Collector } from "./collector.ts";
+import { LiveDiskTable } from "./disk-table.ts";
+import { DiskKeeper } from "./disks.ts";
 import { Endings } from "./ended.ts";
 import type {
+  AdoptOutcome,
+  AdoptRequest,
   AttachRequest,
   CollectOutcome,
   CollectRequest,
   ContainerView,
   Engine,
   LendRequest,
+  MarkRequest,
   NodeResources,
   NodeStatus,
   PerformOptions,
   RestoreRequest,
+  SandboxView,
   VolumeFilter,
   VolumeView,
 } from "./engine.ts";
@@ -33,12 +44,14 @@ import type { Ports } from "./handed-ports.ts";
 import { Labeller } from "./labeller.ts";
 import { Ledger } from "./ledger.ts";
 import { lendVolume, settleLoans, takeLoansBack } from "./loans.ts";
+import { markVolume } from "./marks.ts";
 import { Observations } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { performOperations } from "./perform.ts";
 import { reconcileContainers, reconcileVolumes, settleInterrupted } from "./reconcile.ts";
-import { checkDisks, findOrphans, type RecoverySummary, recover, recoverBehind } from "./recover.ts";
+import { checkDisks, claimVolumes, findOrphans, type RecoverySummary, recover, recoverBehind } from "./recover.ts";
 import { findRetained, restoreVolume } from "./restore.ts";
+import { discardSandbox, keepSandbox } from "./sandboxes.ts";
 import { Serial } from "./serial.ts";
 import { settleBeforeAttach } from "./settle-books.ts";
 import {
@@ -62,8 +75,12 @@ const OUTCOMES_MAX = 10_000;
 /** When it is looked whether an engine has mounted what it was lent: from then on it is known to have it or not. */
 const LOOKS_AT_LOAN_MS = [500, 2_000, 8_000];
 
-export interface NodeEngineOptions extends Ports {
+export interface NodeEngineOptions extends Omit<Ports, "disks"> {
   readonly store: Store;
+  /** Those that are always there, by `sourceKey`: the work root's. */
+  readonly disks: ReadonlyMap<string, Disk>;
+  /** All others. */
+  readonly drives: Drives;
   readonly declared: readonly DiskResource[];
   readonly reconcileIntervalMs: number;
   /** The rule by which retained volumes are collected, and how often it is looked at. */
@@ -74,11 +91,15 @@ export interface NodeEngineOptions extends Ports {
 
 export class NodeEngine implements Engine {
   readonly #parts: Parts;
+  readonly #disks: DiskKeeper;
   readonly #collector: Collector;
+  readonly #accountant: Accountant;
   readonly #endings: Endings;
   readonly #reconcileIntervalMs: number;
   readonly #startedAt: WallMs;
   readonly #remarks: NonNullable<NodeEngineOptions["remarks"]>;
+  /** Interrupts what may take long before it has begun anything. */
+  readonly #stopping = new AbortController();
   #ready = false;
   #recovery: RecoverySummary | undefined;
   #cancelReconcile: (() => void) | undefined;
@@ -90,9 +111,15 @@ export class NodeEngine implements Engine {
     const ledger = new Ledger(options.store, options.declared, () => {
       void this.#guarded("Cannot write labels", () => this.#parts.labeller.rewriteStale());
     });
-    const labeller = new Labeller(options, ledger);
-    this.#parts = { ...options, ledger, labeller, observations: new Observations(), serial: new Serial() };
+    const table = new LiveDiskTable(options.disks);
+    const ports: Ports = { ...options, disks: table };
+    const labeller = new Labeller(ports, ledger);
+    const own = { ledger, labeller, observations: new Observations(), serial: new Serial() };
+    this.#parts = { ...ports, ...own, gc: options.gc };
+    const declared = options.declared.map(({ source }) => source);
+    this.#disks = new DiskKeeper({ parts: this.#parts, table, drives: options.drives, declared });
     this.#collector = new Collector(this.#parts, options.gc.intervalMs);
+    this.#accountant = new Accountant(this.#parts);
     this.#endings = new Endings(this.#parts);
     this.#reconcileIntervalMs = options.reconcileIntervalMs;
     this.#startedAt = options.clock.now();
@@ -110,6 +137,8 @@ export class NodeEngine implements Engine {
   /** Reads the checkpoint, recovers, and is ready when it resolves. */
   async start(): Promise<void> {
     await this.#parts.ledger.open();
+    for (const disk of this.#parts.disks.values()) claimVolumes(this.#parts, disk);
+    await this.#disks.openAll();
     const { summary, rest } = await recover(this.#parts);
     this.#recovery = summary;
     this.#ready = true;
@@ -117,18 +146,22 @@ export class NodeEngine implements Engine {
     this.#behind = this.#guarded("Cannot finish the recovery behind readiness", () => recoverBehind(this.#parts, rest));
     this.#scheduleReconcile();
     this.#collector.start();
+    this.#accountant.start();
   }
 
   /** Finishes what was begun. Nothing is unmounted. */
   async stop(): Promise<void> {
     this.#ready = false;
+    this.#stopping.abort();
     this.#cancelReconcile?.();
     this.#endings.stop();
-    await this.#collector.stop();
+    await Promise.all([this.#collector.stop(), this.#accountant.stop()]);
+    await this.#disks.stop();
     await this.#behind;
     await Promise.all(this.#running);
     await this.#guarded("Cannot sync labels", () => this.#parts.labeller.flush());
     await this.#parts.ledger.close();
+    await this.#disks.close();
   }
 
   perform(actor: Actor, operations: readonly Operation[], options: PerformOptions = {}): Promise<OperationRecord> {
@@ -185,6 +218,10 @@ export class NodeEngine implements Engine {
     );
   }
 
+  adopt(actor: Actor, request: AdoptRequest): Promise<AdoptOutcome> {
+    return this.#measured("adopt", () => adoptDirectories(this.#parts, actor, request, this.#stopping.signal));
+  }
+
   restore(actor: Actor, request: RestoreRequest): Promise<VolumeView> {
     return this.#measured("restore", async () => {
       const { uuid } = await this.#parts.ledger.read((state) => findRetained(this.#parts, state, actor, request));
@@ -195,8 +232,32 @@ export class NodeEngine implements Engine {
     });
   }
 
+  mark(actor: Actor, request: MarkRequest): Promise<VolumeView> {
+    return this.#measured(request.mark, async () => {
+      const uuid = await markVolume(this.#parts, actor, request);
+      return this.#parts.ledger.read((state) =>
+        viewVolume(this.#parts, state, mustHave(state.volumes.get(uuid), uuid)),
+      );
+    });
+  }
+
   collect(actor: Actor, request: CollectRequest): Promise<CollectOutcome> {
     return this.#measured("gc", () => this.#collector.collect(actor, request));
+  }
+
+  discardSandbox(actor: Actor, path: string): Promise<SandboxView> {
+    return this.#measured("gc_add", async () =>
+      viewSandbox(this.#parts, await discardSandbox(this.#parts, actor, path)),
+    );
+  }
+
+  keepSandbox(actor: Actor, path: string): Promise<void> {
+    return this.#measured("gc_keep", () => keepSandbox(this.#parts, actor, path));
+  }
+
+  async sandboxes(actor: Actor): Promise<readonly SandboxView[]> {
+    this.#requireReady();
+    return viewSandboxes(this.#parts, actor);
   }
 
   async resources(actor: Actor): Promise<NodeResources> {
@@ -277,6 +338,16 @@ export class NodeEngine implements Engine {
 
   async reconcile(): Promise<void> {
     this.#requireReady();
+    await this.#disks.check({ now: true });
+    await this.#reconcile();
+  }
+
+  async #reconcileByItself(): Promise<void> {
+    await this.#disks.check();
+    await this.#reconcile();
+  }
+
+  async #reconcile(): Promise<void> {
     const startedAt = performance.now();
     await reconcileVolumes(this.#parts, [...this.#parts.ledger.state.volumes.values()]);
     await reconcileContainers(this.#parts);
@@ -298,7 +369,7 @@ export class NodeEngine implements Engine {
   #scheduleReconcile(): void {
     this.#cancelReconcile = this.#parts.clock.after(this.#reconcileIntervalMs, () => {
       this.#behind = this.#behind
-        .then(() => (this.#ready ? this.#guarded("Cannot reconcile", () => this.reconcile()) : undefined))
+        .then(() => (this.#ready ? this.#guarded("Cannot reconcile", () => this.#reconcileByItself()) : undefined))
         .then(() => {
           if (this.#ready) this.#scheduleReconcile();
         });

@@ -3,7 +3,13 @@
  * anew by every recovery and reconcile, so it is kept in memory only.
  */
 import type { ContainerId, Incarnation } from "../domain/units.ts";
-import type { Disk, DiskUsage } from "../ports/disk.ts";
+import type { Disk, DiskUsage, VolumeUsage } from "../ports/disk.ts";
+
+/** When somebody looked, by boot time, and how long that took, milliseconds. */
+interface Look {
+  readonly atMs: number;
+  readonly tookMs: number;
+}
 
 interface Retry {
   readonly reason: string;
@@ -24,11 +30,24 @@ export class Observations {
   orphans: readonly string[] = [];
   /** Disk that takes no new reservations, by source key: why. */
   readonly closedDisks = new Map<string, string>();
-  /** The used part of each disk when it was last measured, 0 to 1, by source key. */
-  readonly usage = new Map<string, number>();
+  /** Disks that are there and cannot be written to, by source key: why. */
+  readonly readOnly = new Map<string, string>();
+  /** How each disk stood when it was last measured, by source key. */
+  readonly usage = new Map<string, DiskUsage>();
+  /** What the live volumes of a disk may still fill, bytes, by source key; as far as their usage is known. */
+  readonly promised = new Map<string, number>();
+  /** What volumes take that no quota counts, as last measured. */
+  readonly measured = new Map<Incarnation, VolumeUsage>();
+  /** When volumes were looked into, file by file. */
+  readonly lookedInto = new Map<Incarnation, Look>();
+  /** Volumes that the kernel should hold to their sizes and does not: why. */
+  readonly loose = new Map<Incarnation, string>();
+  /** Volumes that are larger than their size: what they take. */
+  oversized: ReadonlyMap<Incarnation, number> = new Map();
   /** Disks that are being measured. */
   readonly usageAsked = new Map<Disk, Promise<DiskUsage>>();
-  readonly #retries = new Map<Incarnation, Retry>();
+  /** Of volumes by incarnation, of sandboxes by path. */
+  readonly #retries = new Map<string, Retry>();
 
   /** Why a volume cannot be used, from its directory or from one of its mounts. */
   damageOf(uuid: Incarnation): string | undefined {
@@ -38,24 +57,24 @@ export class Observations {
     return undefined;
   }
 
-  /** Notes that a step on a volume failed and says when to try again. */
-  failed(uuid: Incarnation, reason: string, nowMs: number): void {
-    const attempts = (this.#retries.get(uuid)?.attempts ?? 0) + 1;
+  /** Notes that a step on a volume or sandbox failed and says when to try again. */
+  failed(subject: string, reason: string, nowMs: number): void {
+    const attempts = (this.#retries.get(subject)?.attempts ?? 0) + 1;
     const delayMs = Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LONGEST_RETRY_MS);
-    this.#retries.set(uuid, { reason, attempts, nextAtMs: nowMs + delayMs });
+    this.#retries.set(subject, { reason, attempts, nextAtMs: nowMs + delayMs });
   }
 
-  succeeded(uuid: Incarnation): void {
-    this.#retries.delete(uuid);
+  succeeded(subject: string): void {
+    this.#retries.delete(subject);
   }
 
-  failureOf(uuid: Incarnation): string | undefined {
-    const retry = this.#retries.get(uuid);
+  failureOf(subject: string): string | undefined {
+    const retry = this.#retries.get(subject);
     return retry === undefined ? undefined : `${retry.reason} (tried ${retry.attempts} times, will be tried again)`;
   }
 
-  mayRetry(uuid: Incarnation, nowMs: number): boolean {
-    return (this.#retries.get(uuid)?.nextAtMs ?? 0) <= nowMs;
+  mayRetry(subject: string, nowMs: number): boolean {
+    return (this.#retries.get(subject)?.nextAtMs ?? 0) <= nowMs;
   }
 }
 

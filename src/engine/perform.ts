@@ -8,7 +8,7 @@ import { type Decision, type DecisionContext, decideOperations } from "../domain
 import { HoldfastError } from "../domain/error.ts";
 import type { Transaction } from "../domain/node.ts";
 import { type Actor, actorName, type Operation } from "../domain/operation.ts";
-import { type OperationRecord, operationKey, type Retirement } from "../domain/records.ts";
+import { type OperationRecord, operationKey, type Retirement, type Volume } from "../domain/records.ts";
 import { type DiskResource, type DiskSource, roleOf, sourceKey } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
 import { validateOperations } from "../domain/validate-operation.ts";
@@ -16,7 +16,9 @@ import type { Disk, Spare } from "../ports/disk.ts";
 import { retire } from "./destroy.ts";
 import type { PerformOptions } from "./engine.ts";
 import { diskOf } from "./handed-ports.ts";
+import { holdToSize } from "./hold.ts";
 import type { VolumeName } from "./in-use.ts";
+import { usageOf } from "./measure.ts";
 import type { Parts } from "./parts.ts";
 import { settleBooks } from "./settle-books.ts";
 
@@ -45,6 +47,7 @@ export async function performOperations(
       retirement: () => retirementNow(parts),
       takeDirectory: (source: DiskSource) => directories.take(source),
       heldBy: await lookForHolders(parts, operations, (uuid) => directories.has(uuid)),
+      usedBytes: (volume: Volume) => usageOf(parts, volume)?.usedBytes,
       damageOf: (uuid: Incarnation) => parts.observations.damageOf(uuid),
       closedTo: (source: DiskSource) => parts.observations.closedDisks.get(sourceKey(source)),
       nextRevision: () => ledger.nextRevision(),
@@ -105,6 +108,7 @@ async function commit(
 }
 
 async function carryOut(parts: Parts, decision: Decision): Promise<void> {
+  holdToSize(parts, [...decision.created, ...decision.resized]);
   parts.labeller.write([...decision.created, ...decision.resized]);
   if (decision.reservationsChanged) parts.labeller.reservationsChanged();
   if (decision.destroyed.length > 0) await retire(parts, decision.destroyed);
@@ -190,7 +194,7 @@ async function prepareDirectories(parts: Parts, operations: readonly Operation[]
   if (wanted.size === 0) return NO_DIRECTORIES;
 
   const prepared = new Map<string, Prepared>();
-  const directories = directoriesOf(prepared);
+  const directories = directoriesOf(prepared, parts.disks);
   try {
     for (const [key, { source, count }] of wanted) {
       const disk = diskOf(parts.disks, source);
@@ -209,13 +213,17 @@ interface Prepared {
   used: number;
 }
 
-function directoriesOf(prepared: ReadonlyMap<string, Prepared>): Directories {
+function directoriesOf(prepared: ReadonlyMap<string, Prepared>, disks: Parts["disks"]): Directories {
   return {
     has: (uuid) => [...prepared.values()].some(({ spares }) => spares.some((spare) => spare.uuid === uuid)),
     take(source) {
       const entry = prepared.get(sourceKey(source));
       const spare = entry?.spares[entry.used];
       if (entry === undefined || spare === undefined) throw new Error("Fewer directories were prepared than needed");
+      // What went away meanwhile may be back, and take them for spares again.
+      if (diskOf(disks, source) !== entry.disk) {
+        throw new HoldfastError("unavailable", `Cannot use disk ${entry.disk.root}: it went away, try again`);
+      }
       entry.used += 1;
       return spare;
     },

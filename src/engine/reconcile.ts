@@ -12,6 +12,7 @@
  *   any, process ended  its namespace's mount / none  lingering / gone, our empty mountpoint removed
  *   any, other boot     -                             gone, our empty mountpoint removed
  *   live                directory missing, other      shown as damaged, never made anew
+ *   live, adopting      moved here, or not yet        moved back to where it was, forgotten
  *   destroying          -                             moved to trash, retained
  *   retained            still under volumes/          moved to trash again (an interrupted restore)
  *   retained            nowhere                       forgotten: somebody emptied the trash
@@ -25,9 +26,12 @@ import { sourceKey } from "../domain/resource.ts";
 import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { Finding } from "../ports/disk.ts";
 import type { MountFinding } from "../ports/mounter.ts";
+import { takeAdoptionsBack } from "./adopt.ts";
 import { mountedAt, takeAway } from "./attach.ts";
 import { retire } from "./destroy.ts";
+import { describeAbsence } from "./disk-table.ts";
 import { endContainer } from "./ended.ts";
+import { checkHold } from "./hold.ts";
 import { lentVolumes, settleLoans } from "./loans.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
@@ -231,6 +235,7 @@ export async function reconcileVolumes(
   volumes: readonly Volume[],
   budgetMs = Number.POSITIVE_INFINITY,
 ): Promise<{ readonly resumed: number; readonly rest: readonly Volume[] }> {
+  if (volumes.some(({ origin }) => origin !== undefined)) await takeAdoptionsBack(parts);
   const endMs = performance.now() + budgetMs;
   const toRetire: Volume[] = [];
   let examined = 0;
@@ -251,14 +256,19 @@ export async function reconcileVolumes(
 function examine(parts: Parts, volume: Volume): "retire" | "stay" {
   const disk = parts.disks.get(sourceKey(volume.source));
   if (disk === undefined) {
-    parts.observations.damage.set(volume.uuid, "this node was started without its disk: bring the disk back");
+    const absence = parts.disks.absent.get(sourceKey(volume.source));
+    const reason = absence === undefined ? "this node does not have its disk: declare it" : describeAbsence(absence);
+    parts.observations.damage.set(volume.uuid, reason);
     return "stay";
   }
   switch (volume.phase) {
     case "live": {
+      if (volume.origin !== undefined) return "stay";
       const damage = describeDirectory(volume, disk.examine(volume.uuid), disk.root);
-      if (damage === undefined) parts.observations.damage.delete(volume.uuid);
-      else if (parts.observations.damage.get(volume.uuid) !== damage) {
+      if (damage === undefined) {
+        parts.observations.damage.delete(volume.uuid);
+        checkHold(parts, volume);
+      } else if (parts.observations.damage.get(volume.uuid) !== damage) {
         parts.observations.damage.set(volume.uuid, damage);
         parts.log.error({ volume: volume.uuid }, `Volume ${nameOf(volume)} is damaged: ${damage}`);
       }

@@ -43,6 +43,12 @@ export async function recover(parts: Parts): Promise<Recovered> {
   return { summary, rest };
 }
 
+/** What is on the books is nobody's spare, and nobody else's project id. Before anything else is asked of a disk. */
+export function claimVolumes({ ledger }: Pick<Parts, "ledger">, disk: Disk): void {
+  const key = sourceKey(disk.source);
+  disk.claim([...ledger.state.volumes.values()].filter(({ source }) => sourceKey(source) === key));
+}
+
 /** What may be many, and is done behind readiness: further directories, labels that a crash may have lost, orphans. */
 export async function recoverBehind(parts: Parts, rest: readonly Volume[]): Promise<void> {
   await reconcileVolumes(parts, rest);
@@ -87,9 +93,11 @@ export async function checkDisks(parts: Parts): Promise<void> {
   await Promise.all([...parts.disks.values()].map((disk) => checkDisk(parts, disk)));
 }
 
-async function checkDisk(parts: Parts, disk: Disk): Promise<void> {
+export async function checkDisk(parts: Parts, disk: Disk): Promise<void> {
   const key = sourceKey(disk.source);
-  const reason = (await overdrawn(parts, disk)) ?? shortfall(parts, key);
+  const reason = parts.observations.readOnly.get(key) ?? (await overdrawn(parts, disk)) ?? shortfall(parts, key);
+  // It may have gone away meanwhile, which is the better reason.
+  if (!parts.disks.has(key)) return;
   if (reason === undefined) parts.observations.closedDisks.delete(key);
   else if (parts.observations.closedDisks.get(key) !== reason) {
     parts.observations.closedDisks.set(key, reason);

@@ -13,6 +13,7 @@ import { poolKey, sourceKey } from "../domain/resource.ts";
 import { addSizes, type Incarnation, type Role, toMb, type VolumeId, ZERO_MB } from "../domain/units.ts";
 import type { RestoreRequest } from "./engine.ts";
 import { diskOfVolume } from "./handed-ports.ts";
+import { holdToSize } from "./hold.ts";
 import type { Parts } from "./parts.ts";
 
 /** The caller has the incarnation to itself. */
@@ -35,6 +36,7 @@ export async function restoreVolume(parts: Parts, actor: Actor, uuid: Incarnatio
   if (restored === undefined) throw new Error("The restore was committed without a decision");
   // It may have been due, and held.
   parts.observations.succeeded(uuid);
+  holdToSize(parts, [restored]);
   labeller.write([restored]);
   labeller.reservationsChanged();
   return restored;
@@ -85,8 +87,10 @@ function decideRestore(tx: Transaction, parts: Parts, actor: Actor, uuid: Incarn
       `Cannot restore volume ${nameOf(retained)}: a volume ${retained.role}/${id} exists, choose another id`,
     );
   }
+  // What a pin took from unreserved disk is there to take again.
+  const { retired: _retired, pinned: _pinned, ...rest } = retained;
+  if (retained.pinned === true) tx.set("volumes", uuid, rest);
   takeDisk(tx, parts, actor, retained);
-  const { retired: _, ...rest } = retained;
   const live: Volume = { ...rest, id, phase: "live", revision: parts.ledger.nextRevision() };
   tx.set("volumes", uuid, live);
   return live;

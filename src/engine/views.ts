@@ -9,32 +9,57 @@ import { attachmentPhases, type NodeState } from "../domain/node.ts";
 import type { Actor } from "../domain/operation.ts";
 import type { Container, Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
-import { type Incarnation, type Role, toMb, type VolumeId } from "../domain/units.ts";
+import {
+  addSizes,
+  BYTES_PER_MB,
+  type Incarnation,
+  type MilliMb,
+  type Role,
+  toMb,
+  type VolumeId,
+  type WallMs,
+  ZERO_MB,
+} from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
+import { accountVolumes, NO_ACCOUNT } from "./accounts.ts";
 import { momentNow } from "./collect.ts";
 import { candidateOf } from "./collect-request.ts";
+import { problemOf } from "./disk-table.ts";
 import type { ContainerView, HolderView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
 import { lentVolumes, mountsOfBorrowers } from "./loans.ts";
-import { measureDisk } from "./measure.ts";
+import { diskState, measureDisk, usageOf } from "./measure.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { declaredOf } from "./recover.ts";
 
 export function viewVolume(parts: Parts, state: NodeState, volume: Volume): VolumeView {
   const problem = parts.observations.damageOf(volume.uuid) ?? parts.observations.failureOf(volume.uuid);
+  const usage = usageOf(parts, volume);
   return {
     volume,
     state: volumeState(parts, state, volume),
     path: parts.disks.get(sourceKey(volume.source))?.contentPath(volume) ?? "",
     containers: state.containersOf(volume.uuid).map((container) => container.id),
-    ...(volume.phase === "retained" ? { dueAt: candidateOf(parts, volume).dueAt } : {}),
+    ...viewDueAt(parts, volume),
+    ...(usage === undefined ? {} : { usage }),
+    enforced: isEnforced(parts, volume),
     ...(problem === undefined ? {} : { problem }),
   };
 }
 
+function viewDueAt(parts: Parts, volume: Volume): Pick<VolumeView, "dueAt"> {
+  const dueAt = volume.phase === "retained" ? candidateOf(parts, volume).dueAt : undefined;
+  return dueAt === undefined ? {} : { dueAt };
+}
+
+function isEnforced({ disks, observations }: Parts, { uuid, source }: Volume): boolean {
+  const by = disks.get(sourceKey(source))?.enforcement.by ?? "nothing";
+  return by !== "nothing" && !observations.loose.has(uuid);
+}
+
 function volumeState(parts: Parts, state: NodeState, volume: Volume): VolumeState {
   const damaged = parts.observations.damageOf(volume.uuid) !== undefined;
-  return stateOf(volume.phase, attachmentPhases(state, volume.uuid), damaged);
+  return stateOf(volume, attachmentPhases(state, volume.uuid), damaged);
 }
 
 /** Ordered by role, id, then newest first. */
@@ -113,6 +138,7 @@ function holderView({ pid, command, cgroup, mountPoint }: HeldMount): HolderView
 
 export function countStates(parts: Parts, state: NodeState): Record<VolumeState, number> {
   const counts: Record<VolumeState, number> = {
+    adopting: 0,
     detached: 0,
     attaching: 0,
     attached: 0,
@@ -142,6 +168,13 @@ export function latestContainers(state: NodeState): NodeStatus["latestContainers
   }));
 }
 
+/** What is not pinned. */
+type Planned = Candidate & { readonly dueAt: WallMs };
+
+function isPlanned(candidate: Candidate): candidate is Planned {
+  return candidate.dueAt !== undefined;
+}
+
 /** One look at every volume, however many there are. */
 export function viewCollection(parts: Parts, state: NodeState, actor: Actor): NodeStatus["collection"] {
   const moment = momentNow(parts);
@@ -151,16 +184,18 @@ export function viewCollection(parts: Parts, state: NodeState, actor: Actor): No
     mayViewRole.set(role, known);
     return known;
   };
-  const candidates: Candidate[] = [];
+  const candidates: Planned[] = [];
   for (const volume of state.volumes.values()) {
     if (volume.phase !== "retained" && volume.phase !== "collecting") continue;
-    const usage = parts.observations.usage.get(sourceKey(volume.source)) ?? 0;
-    if (visible(volume.role)) candidates.push(assess(volume, parts.gc, moment, usage));
+    if (!visible(volume.role)) continue;
+    const candidate = assess(volume, parts.gc, moment, diskState(parts, volume.source));
+    if (isPlanned(candidate)) candidates.push(candidate);
   }
   const next = firstOf(candidates, NEXT_COLLECTED, (left, right) => left.dueAt - right.dueAt);
   return {
     next: next.map(({ volume, dueAt }) => ({ volume, dueAt })),
     dueWithinDay: candidates.filter(({ dueAt }) => dueAt <= moment.now + DAY_MS).length,
+    sandboxes: actor.kind === "peer" ? state.sandboxes.size : 0,
   };
 }
 
@@ -183,18 +218,8 @@ export async function viewDisks(
   state: NodeState,
 ): Promise<{ readonly disks: NodeStatus["disks"]; readonly problems: readonly string[] }> {
   const problems: string[] = [];
-  const sizes = new Map<string, { reserved: number; volumes: number; retained: number }>();
-  const of = (key: string) => {
-    const entry = sizes.get(key) ?? { reserved: 0, volumes: 0, retained: 0 };
-    sizes.set(key, entry);
-    return entry;
-  };
-  for (const pool of state.pools) {
-    if (pool.reservations.length === 1) of(sourceKey(pool.source)).reserved += toMb(pool.total);
-  }
-  for (const volume of state.volumes.values()) {
-    of(sourceKey(volume.source))[volume.phase === "live" ? "volumes" : "retained"] += toMb(volume.size);
-  }
+  const accounts = await accountVolumes(parts);
+  const sizes = sizesByDisk(state);
   const disks = await Promise.all(
     [...parts.disks].map(async ([key, disk]) => ({
       source: disk.source,
@@ -207,12 +232,42 @@ export async function viewDisks(
         return { totalBytes: 0, freeBytes: 0 };
       })),
       declaredMb: toMb(declaredOf(parts, key)),
-      reservedMb: of(key).reserved,
-      volumesMb: of(key).volumes,
-      retainedMb: of(key).retained,
+      reservedMb: toMb(sizes(key).reserved),
+      volumesMb: toMb(sizes(key).volumes),
+      retainedMb: toMb(sizes(key).retained),
+      pinnedMb: toMb(sizes(key).pinned),
+      ...(accounts.get(key) ?? NO_ACCOUNT),
+      enforcement: disk.enforcement,
     })),
   );
   return { disks, problems };
+}
+
+interface DiskSizes {
+  reserved: MilliMb;
+  volumes: MilliMb;
+  retained: MilliMb;
+  pinned: MilliMb;
+}
+
+function sizesByDisk(state: NodeState): (key: string) => Readonly<DiskSizes> {
+  const sizes = new Map<string, DiskSizes>();
+  const of = (key: string): DiskSizes => {
+    const entry = sizes.get(key) ?? { reserved: ZERO_MB, volumes: ZERO_MB, retained: ZERO_MB, pinned: ZERO_MB };
+    sizes.set(key, entry);
+    return entry;
+  };
+  for (const { source, reservations, total } of state.pools) {
+    const disk = of(sourceKey(source));
+    if (reservations.length === 1) disk.reserved = addSizes(disk.reserved, total);
+  }
+  for (const { source, phase, pinned, size } of state.volumes.values()) {
+    const disk = of(sourceKey(source));
+    if (phase === "live") disk.volumes = addSizes(disk.volumes, size);
+    else disk.retained = addSizes(disk.retained, size);
+    if (pinned === true) disk.pinned = addSizes(disk.pinned, size);
+  }
+  return of;
 }
 
 /** Everything an operator must look at, one sentence each, with what to do. */
@@ -222,19 +277,55 @@ export function listProblems(parts: Parts, state: NodeState): string[] {
   for (const { table, key, reason } of parts.ledger.damaged) {
     problems.push(`The record ${key} in ${table} is damaged (${reason}): stop the daemon and run holdfast rebuild`);
   }
+  const lost = new Map<string, number>();
   for (const volume of state.volumes.values()) {
-    const problem = observations.damage.get(volume.uuid) ?? observations.failureOf(volume.uuid);
+    const key = sourceKey(volume.source);
+    if (parts.disks.absent.has(key)) {
+      lost.set(key, (lost.get(key) ?? 0) + 1);
+      continue;
+    }
+    const problem =
+      observations.damage.get(volume.uuid) ?? observations.failureOf(volume.uuid) ?? spaceProblem(parts, volume);
     if (problem !== undefined) problems.push(`Volume ${nameOf(volume)}: ${problem}`);
   }
+  for (const { path } of state.sandboxes.values()) {
+    const problem = observations.failureOf(path);
+    if (problem !== undefined) problems.push(`Sandbox ${path}: ${problem}`);
+  }
+  for (const [key, absence] of parts.disks.absent) problems.push(problemOf(absence, lost.get(key) ?? 0));
   for (const [key, problem] of observations.mounts) problems.push(`Container ${key.split(" ")[0]}: ${problem}`);
-  for (const [key, reason] of observations.closedDisks)
-    problems.push(`Disk ${key} takes no new reservations: ${reason}`);
+  for (const [key, reason] of observations.closedDisks) {
+    if (!parts.disks.absent.has(key)) problems.push(`Disk ${key} takes no new reservations: ${reason}`);
+  }
+  for (const [key, disk] of parts.disks) {
+    if (diskState(parts, disk.source).inDanger) problems.push(dangerOn(parts, key));
+  }
   for (const orphan of observations.orphans) {
     problems.push(
       `No record names ${orphan}: look into it, then remove it or stop the daemon and run holdfast rebuild`,
     );
   }
   return problems;
+}
+
+function spaceProblem({ observations }: Parts, { uuid, size }: Volume): string | undefined {
+  const usedBytes = observations.oversized.get(uuid);
+  if (usedBytes !== undefined) {
+    return `it takes ${mb(usedBytes)} MB and has ${toMb(size)} MB: grow it, or see to what writes there`;
+  }
+  const looseness = observations.loose.get(uuid);
+  return looseness === undefined ? undefined : `it is not held to its size: ${looseness}`;
+}
+
+function dangerOn({ observations }: Parts, key: string): string {
+  const free = mb(observations.usage.get(key)?.freeBytes ?? 0);
+  const promised = mb(observations.promised.get(key) ?? 0);
+  const cure = "retained volumes are collected early, make room for the rest";
+  return `Disk ${key} has ${free} MB free and its volumes may still fill ${promised} MB: ${cure}`;
+}
+
+function mb(bytes: number): number {
+  return Math.ceil(bytes / BYTES_PER_MB);
 }
 
 function byName(left: Volume, right: Volume): number {

@@ -14,33 +14,42 @@
 import { randomUUID } from "node:crypto";
 import { promises } from "node:fs";
 import { HoldfastError } from "../domain/error.ts";
-import { sameDirectory, type Volume } from "../domain/records.ts";
+import { type DirectoryIdentity, sameDirectory, type Volume } from "../domain/records.ts";
 import type { DiskSource } from "../domain/resource.ts";
-import type { Incarnation } from "../domain/units.ts";
-import type { Disk, DiskUsage, Finding, NodeLabel, Spare } from "../ports/disk.ts";
+import type { Incarnation, ProjectId } from "../domain/units.ts";
+import type {
+  Disk,
+  DiskUsage,
+  Enforcement,
+  Enlisted,
+  Finding,
+  Looseness,
+  NodeLabel,
+  Spare,
+  VolumeUsage,
+} from "../ports/disk.ts";
 import type { LabelCodec } from "../ports/labels.ts";
 import type { Log } from "../ports/log.ts";
+import { createAdoption } from "./adoption.ts";
+import { type Census, createCensus } from "./census.ts";
 import { diskError, errnoOf } from "./disk-error.ts";
 import { type DiskPlaces, openDiskPlaces, type Place } from "./disk-places.ts";
-import { inSlices, shared, syncAt, syncEach } from "./durable.ts";
-import { describeFileSystem, type FileSystem, keepsOrder, syncsNames } from "./file-system.ts";
-import {
-  contentOf,
-  examineContent,
-  examineIncarnation,
-  findUnused,
-  isIncarnation,
-  makeIncarnation,
-  removeHalfMade,
-  removeUnused,
-  SCOPE,
-} from "./incarnation.ts";
+import { durabilityOn } from "./durability.ts";
+import { shared } from "./durable.ts";
+import { chooseEnforcer } from "./enforcement.ts";
+import type { Enforcer, Walk } from "./enforcer.ts";
+import { describeFileSystem, type FileSystem, syncsNames } from "./file-system.ts";
+import { identityOf } from "./identity.ts";
+import { contentOf, examineContent, examineIncarnation, isIncarnation } from "./incarnation.ts";
 import { type LabelFiles, NEW_LINK, openLabelFiles } from "./label-files.ts";
+import { type LeftoverParts, takeLeftovers } from "./leftover-spares.ts";
+import type { ProjectIdRange } from "./project-quota.ts";
 import { createPurger } from "./purge.ts";
 import { createLabelling, type SelinuxOptions } from "./selinux-content.ts";
 import { replaceFileDurably } from "./small-files.ts";
 import { SparePool } from "./spare-pool.ts";
-import { isErrno, RENAME, renameat2 } from "./syscalls.ts";
+import { AT, isErrno, RENAME, renameat2, statx } from "./syscalls.ts";
+import { placeNameOf } from "./volume-content.ts";
 
 export interface DirectoryDiskOptions {
   /** Absolute path of an existing directory. */
@@ -50,11 +59,14 @@ export interface DirectoryDiskOptions {
   readonly log: Log;
   /** The least and the most spares to keep ready. */
   readonly spares?: { readonly min: number; readonly max: number };
+  /** For volumes where project quotas hold them to their sizes. */
+  readonly projectRange?: ProjectIdRange;
   /** For the content of new volumes. */
   readonly selinux?: SelinuxOptions | undefined;
 }
 
 const DEFAULT_SPARES = { min: 1024, max: 2048 };
+const DEFAULT_PROJECTS: ProjectIdRange = { first: 2_000_000, last: 2_999_999 };
 /** So many spares are given up at a time when a full disk has no room for what must not fail. */
 const SPARES_GIVEN_UP = 8;
 const LABEL = "label";
@@ -68,44 +80,70 @@ const OUR_NAMES: readonly string[] = ["roles", NEW_LINK];
  */
 export async function openDirectoryDisk(options: DirectoryDiskOptions): Promise<Disk> {
   const places = await openDiskPlaces(options.root);
+  const census = createCensus();
   try {
     const fileSystem = describeFileSystem(places.volumes.fd);
-    const durability = durabilityOn(places.volumes.fd, fileSystem.type);
-    return new DirectoryDisk(options, places, { fileSystem, durability });
+    return new DirectoryDisk(options, {
+      places,
+      census,
+      fileSystem,
+      enforcer: enforcerOf(options, { places, census, fileSystem }),
+    });
   } catch (error) {
+    await census.close();
     places.close();
     throw diskError(`Cannot open disk ${options.root}`, error);
   }
 }
 
-interface Found {
+/** What a disk is made of. */
+interface Parts {
+  readonly places: DiskPlaces;
   readonly fileSystem: FileSystem;
-  readonly durability: Durability;
+  readonly census: Census;
+  readonly enforcer: Enforcer;
+}
+
+function enforcerOf(
+  { root, log, projectRange }: DirectoryDiskOptions,
+  { places, census, fileSystem: { type } }: Omit<Parts, "enforcer">,
+): Enforcer {
+  const durability = durabilityOn(places.volumes.fd, type);
+  return chooseEnforcer({ root, places, durability, census, log }, { type, range: projectRange ?? DEFAULT_PROJECTS });
 }
 
 class DirectoryDisk implements Disk {
   readonly source: DiskSource;
   readonly root: string;
   readonly fileSystem: FileSystem;
+  readonly enforcement: Enforcement;
+  readonly directory: DirectoryIdentity;
   readonly #places: DiskPlaces;
   readonly #labels: LabelFiles;
   readonly #pool: SparePool;
   readonly #purger = createPurger();
+  readonly #census: Census;
+  readonly #enforcer: Enforcer;
+  readonly #adoption: ReturnType<typeof createAdoption>;
   readonly #log: Log;
   readonly #encodeNode: LabelCodec["encodeNode"];
-  readonly #durability: Durability;
   readonly #giveSelinuxLabel: (spare: Spare) => void;
+  readonly #leftovers: LeftoverParts;
   readonly #strangers = new Set<string>();
   #nodeLabel: NodeLabel | undefined;
 
-  constructor(options: DirectoryDiskOptions, places: DiskPlaces, found: Found) {
+  constructor(options: DirectoryDiskOptions, { places, fileSystem, census, enforcer }: Parts) {
     const { root, source, log } = options;
     const { volumes, trash, roles } = places;
     this.source = source;
     this.root = root;
-    this.fileSystem = found.fileSystem;
-    this.#durability = found.durability;
+    this.fileSystem = fileSystem;
+    this.enforcement = enforcer.enforcement;
+    this.directory = identityOf(statx(volumes.fd, "", AT.EMPTY_PATH));
     this.#places = places;
+    this.#census = census;
+    this.#adoption = createAdoption({ root, source, places });
+    this.#enforcer = enforcer;
     this.#log = log;
     this.#encodeNode = options.labels.encodeNode;
     this.#giveSelinuxLabel = createLabelling({ root, volumesFd: volumes.fd, log }, options.selinux);
@@ -114,18 +152,27 @@ class DirectoryDisk implements Disk {
         volumesFd: volumes.fd,
         trashFd: trash.fd,
         rolesFd: roles.fd,
-        syncsNames: syncsNames(found.fileSystem.type),
+        syncsNames: syncsNames(fileSystem.type),
       },
       options.labels,
       log,
     );
     this.#pool = new SparePool({
       ...(options.spares ?? DEFAULT_SPARES),
+      most: (ready) => enforcer.mostSpares(ready),
       make: () => this.#makeSpare(),
-      sync: (spares) => this.#durability.syncSpares(volumes, spares),
-      discard: (spare) => removeUnused(volumes.fd, spare.uuid),
+      sync: (spares) => enforcer.durability.syncSpares(volumes, spares),
+      discard: (spare) => enforcer.discard(spare.uuid),
       onRefillFailure: (error) => log.warn({ root, err: error }, "Spare directories cannot be made"),
     });
+    this.#leftovers = { root, volumes, pool: this.#pool, enforcer, label: this.#giveSelinuxLabel, log };
+  }
+
+  claim(volumes: Iterable<Volume>): void {
+    for (const volume of volumes) {
+      this.#pool.claim(volume.uuid);
+      this.#enforcer.claim(volume);
+    }
   }
 
   async take(count: number): Promise<readonly Spare[]> {
@@ -137,13 +184,12 @@ class DirectoryDisk implements Disk {
   }
 
   #makeSpare(): Spare {
-    const { fd } = this.#places.volumes;
-    const spare = makeIncarnation(fd, randomUUID() as Incarnation);
+    const spare = this.#enforcer.make(randomUUID() as Incarnation);
     try {
       this.#giveSelinuxLabel(spare);
       return spare;
     } catch (error) {
-      removeUnused(fd, spare.uuid);
+      this.#enforcer.discard(spare.uuid);
       throw error;
     }
   }
@@ -158,7 +204,46 @@ class DirectoryDisk implements Disk {
   /** What has had a label may still have a symlink: no other volume gets this directory. */
   #discardLabelled(spare: Spare): void {
     this.#labels.remove(spare.uuid);
-    removeUnused(this.#places.volumes.fd, spare.uuid);
+    this.#enforcer.discard(spare.uuid);
+  }
+
+  limit(volume: Volume): void {
+    naming(`Cannot limit volume ${nameOf(volume)}`, () => this.#enforcer.limit(volume));
+  }
+
+  looseness(volume: Volume): Looseness | undefined {
+    return naming(`Cannot look at volume ${nameOf(volume)}`, () => this.#enforcer.looseness(volume));
+  }
+
+  usageOf(volume: Volume): VolumeUsage | undefined {
+    return naming(`Cannot tell what volume ${nameOf(volume)} takes`, () => this.#enforcer.usageOf(volume));
+  }
+
+  newProjectId(): ProjectId | undefined {
+    return naming(`Cannot give out a project id on ${this.root}`, () => this.#enforcer.newProjectId());
+  }
+
+  async measure(volume: Volume, options?: { readonly signal?: AbortSignal }): Promise<VolumeUsage> {
+    try {
+      const { parent, name } = this.#walkOf(volume);
+      const { usedBytes, inodes } = await this.#census.measure(parent, name, options);
+      return { usedBytes, inodes };
+    } catch (error) {
+      throw diskError(`Cannot measure volume ${nameOf(volume)}`, error);
+    }
+  }
+
+  async enlist(volume: Volume, options: { readonly signal?: AbortSignal } = {}): Promise<Enlisted> {
+    try {
+      return await this.#enforcer.enlist(volume, this.#walkOf(volume), options);
+    } catch (error) {
+      throw diskError(`Cannot enlist volume ${nameOf(volume)}`, error);
+    }
+  }
+
+  #walkOf(volume: Volume): Walk {
+    const place = placeNameOf(this.#places, volume);
+    return { parent: { fd: this.#places[place].fd, path: `${this.root}/${place}` }, name: contentOf(volume.uuid) };
   }
 
   writeLabel(volume: Volume): void {
@@ -210,43 +295,8 @@ class DirectoryDisk implements Disk {
       this.#incarnations(this.#places.trash),
     ]);
     const strange = volumes.filter((uuid) => !this.#pool.has(uuid) && !isKnown(uuid));
-    const leftovers = await this.#takeLeftovers(strange, isKnown);
+    const leftovers = await takeLeftovers(this.#leftovers, strange, isKnown);
     return { volumes: strange.filter((uuid) => !leftovers.has(uuid)), trash: trash.filter((uuid) => !isKnown(uuid)) };
-  }
-
-  /** What an earlier process left of its pool goes into ours; nobody knows whether it was synced. */
-  async #takeLeftovers(
-    uuids: readonly Incarnation[],
-    isKnown: (uuid: Incarnation) => boolean,
-  ): Promise<ReadonlySet<Incarnation>> {
-    const { volumes } = this.#places;
-    const found: Spare[] = [];
-    const halfMade: Incarnation[] = [];
-    await inSlices(uuids, (uuid) => {
-      // Asked again, for it may have become a volume while others were looked at.
-      if (isKnown(uuid) || this.#pool.has(uuid)) return;
-      const spare = findUnused(volumes.fd, uuid);
-      if (spare !== undefined) found.push(spare);
-      else if (removeHalfMade(volumes.fd, uuid)) halfMade.push(uuid);
-    });
-    const kept = found.slice(0, this.#pool.room).filter((spare) => this.#isRelabelled(spare));
-    const keptOnes = new Set(kept);
-    for (const spare of found.filter((one) => !keptOnes.has(one))) removeUnused(volumes.fd, spare.uuid);
-    await ONE_BY_ONE.syncSpares(volumes, kept);
-    this.#pool.add(kept);
-    this.#pool.fill();
-    return new Set([...found.map(({ uuid }) => uuid), ...halfMade]);
-  }
-
-  /** An earlier process had other settings, perhaps. */
-  #isRelabelled(spare: Spare): boolean {
-    try {
-      this.#giveSelinuxLabel(spare);
-      return true;
-    } catch (error) {
-      this.#log.warn({ root: this.root, error }, "A spare directory cannot be labelled");
-      return false;
-    }
   }
 
   async drop(volume: Volume): Promise<void> {
@@ -265,14 +315,41 @@ class DirectoryDisk implements Disk {
     uuid: Incarnation,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly entries: number }> {
-    const { trash } = this.#places;
-    const purged = await this.#purger.purge({ fd: trash.fd, path: `${this.root}/trash` }, uuid, signal);
+    const { trash, volumes } = this.#places;
+    const action = `Cannot delete volume ${uuid}`;
+    const destroyed = signal?.aborted === true ? 0 : await this.#destroy(uuid, action);
+    const { entries } = await this.#purger.purge({ fd: trash.fd, path: `${this.root}/trash` }, uuid, signal);
     try {
       await trash.sync();
     } catch (error) {
-      throw diskError(`Cannot make the deletion of volume ${uuid} durable`, error);
+      throw diskError(`${action}: its deletion is not durable`, error);
     }
-    return purged;
+    if (examineContent(volumes, uuid).state === "missing") this.#enforcer.forget(uuid);
+    return { entries: destroyed + entries };
+  }
+
+  async #destroy(uuid: Incarnation, action: string): Promise<number> {
+    try {
+      return await this.#enforcer.destroy(uuid);
+    } catch (error) {
+      throw diskError(action, error);
+    }
+  }
+
+  examineForeign(path: string): Pick<Spare, "uuid" | "directory"> | undefined {
+    return this.#adoption.examineForeign(path);
+  }
+
+  measureForeign(path: string, options?: { readonly signal?: AbortSignal }): Promise<VolumeUsage> {
+    return this.#adoption.measureForeign(path, options);
+  }
+
+  adopt(volume: Volume): Promise<void> {
+    return this.#adoption.adopt(volume);
+  }
+
+  unadopt(volume: Volume): Promise<void> {
+    return this.#adoption.unadopt(volume);
   }
 
   contentPath(volume: Pick<Volume, "uuid" | "phase">): string {
@@ -287,7 +364,7 @@ class DirectoryDisk implements Disk {
 
   /** Every call must have come back before. */
   async close(): Promise<void> {
-    await Promise.all([this.#pool.close(), this.#purger.close()]);
+    await Promise.all([this.#pool.close(), this.#purger.close(), this.#census.close(), this.#adoption.close()]);
     this.#places.close();
   }
 
@@ -296,9 +373,9 @@ class DirectoryDisk implements Disk {
     try {
       if (!isThere(to, volume)) {
         requireThere(from, volume, action);
-        this.#makingRoom(() => renameat2(from.fd, volume.uuid, to.fd, volume.uuid, RENAME.NOREPLACE));
+        await this.#moving(() => renameat2(from.fd, volume.uuid, to.fd, volume.uuid, RENAME.NOREPLACE));
       }
-      await this.#durability.syncMove(from, to);
+      await this.#enforcer.durability.syncMove(from, to);
     } catch (error) {
       throw isErrno(error, "EEXIST")
         ? new HoldfastError("damaged", `${action}: something else has its name where it goes`, { cause: error })
@@ -318,6 +395,18 @@ class DirectoryDisk implements Disk {
     }
   }
 
+  /** The same where the room of spares comes back little by little, as on btrfs. */
+  async #moving(rename: () => void): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        this.#makingRoom(rename);
+        return;
+      } catch (error) {
+        if (!isFull(error) || !(await this.#enforcer.reclaimed(attempt))) throw error;
+      }
+    }
+  }
+
   async #incarnations(place: Place): Promise<readonly Incarnation[]> {
     const names = await promises.readdir(pathOf(place));
     for (const name of names) {
@@ -328,53 +417,6 @@ class DirectoryDisk implements Disk {
     return names.filter(isIncarnation);
   }
 }
-
-/** What has to be synced on this file system. */
-interface Durability {
-  /** Makes spares durable, given in the order in which they were made. */
-  syncSpares(volumes: Place, spares: readonly Spare[]): Promise<void>;
-  /** Makes renames from one directory to the other durable. */
-  syncMove(from: Place, to: Place): Promise<void>;
-}
-
-function durabilityOn(fd: number, type: string): Durability {
-  if (keepsOrder(fd, type)) return IN_ORDER;
-  return syncsNames(type) ? WITH_NAMES : ONE_BY_ONE;
-}
-
-const ONE_BY_ONE: Durability = {
-  async syncSpares(volumes, spares) {
-    await syncEach(spares, async ({ uuid }) => {
-      await syncAt(volumes.fd, contentOf(uuid), { directory: true, resolve: SCOPE });
-      await syncAt(volumes.fd, uuid, { directory: true, resolve: SCOPE });
-    });
-    await volumes.sync();
-  },
-  async syncMove(from, to) {
-    // The new name first: the old one must not be gone before the new one is safe.
-    await to.sync();
-    await from.sync();
-  },
-};
-
-const WITH_NAMES: Durability = {
-  ...ONE_BY_ONE,
-  async syncSpares(volumes, spares) {
-    await syncEach(spares, async ({ uuid }) => {
-      await syncAt(volumes.fd, contentOf(uuid), { directory: true, resolve: SCOPE });
-    });
-    await volumes.sync();
-  },
-};
-
-const IN_ORDER: Durability = {
-  async syncSpares(volumes, spares) {
-    await ONE_BY_ONE.syncSpares(volumes, spares.slice(-1));
-  },
-  async syncMove(_from, to) {
-    await to.sync();
-  },
-};
 
 function isThere(place: Place, volume: Volume): boolean {
   const found = examineIncarnation(place, volume.uuid);
@@ -387,6 +429,14 @@ function requireThere(place: Place, volume: Volume, action: string): void {
   if (found.state === "foreign") throw new HoldfastError("damaged", `${action}: its directory ${found.reason}`);
   if (sameDirectory(found.directory, volume.directory)) return;
   throw new HoldfastError("damaged", `${action}: another directory is in its place`);
+}
+
+function naming<Result>(action: string, work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    throw diskError(action, error);
+  }
 }
 
 function isFull(error: unknown): boolean {

@@ -1,4 +1,5 @@
 /** Turns what the kernel or Node threw into the one error of Holdfast. */
+import { constants } from "node:os";
 import { type ErrorCode, HoldfastError } from "../domain/error.ts";
 import { SystemCallError } from "./syscalls.ts";
 
@@ -27,5 +28,6 @@ export function diskError(action: string, error: unknown): HoldfastError {
 export function errnoOf(error: unknown): string | undefined {
   if (error instanceof SystemCallError) return error.errno;
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
-  return error.code;
+  // The one that libuv has no name for.
+  return "errno" in error && error.errno === -constants.errno.EDQUOT ? "EDQUOT" : error.code;
 }

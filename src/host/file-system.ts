@@ -4,11 +4,12 @@ import { basename } from "node:path";
 import { tableIdOf } from "./mount-id.ts";
 import { findMount } from "./mount-table.ts";
 import { AT, statx } from "./syscalls.ts";
+import { fileSystemUuid } from "./syscalls-fsuuid.ts";
 
 export interface FileSystem {
   /** As mountinfo calls it: `ext4`. */
   readonly type: string;
-  /** Where the udev links tell it. */
+  /** Where the kernel, or a link of udev, tells it; not of one that forgets everything. */
   readonly uuid?: string;
 }
 
@@ -27,7 +28,8 @@ const VOLATILE: readonly (readonly [RegExp, string])[] = [
 /** The file system of an open directory. */
 export function describeFileSystem(fd: number): FileSystem {
   const { fsType: type = "unknown", source = "none" } = findMount(tableIdOf(fd)) ?? {};
-  const uuid = source.startsWith("/") ? uuidOf(source) : undefined;
+  if (whyVolatile(type) !== undefined) return { type };
+  const uuid = fileSystemUuid(fd) ?? (source.startsWith("/") ? uuidOf(source) : undefined);
   return uuid === undefined ? { type } : { type, uuid };
 }
 

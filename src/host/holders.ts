@@ -27,6 +27,7 @@ export function createHolders({ diskRoots }: HoldersOptions): Holders {
   return {
     mounts: (uuids, scope) => thread.call("mounts", uuids, scope),
     processes: (uuids) => thread.call("processes", uuids, diskRoots),
+    ofDirectories: (directories) => thread.call("ofDirectories", directories),
     close: () => thread.close(),
   };
 }

@@ -49,10 +49,11 @@ export function findHoldingProcesses(
   diskRoots: readonly string[],
 ): readonly HoldingProcess[] {
   const search = prepare(uuids, diskRoots);
+  const devices = new Set(search.contents.map(({ stat }) => deviceText(stat)));
   const found: HoldingProcess[] = [];
   for (const pid of otherProcesses()) {
     const held = new Set<Incarnation>();
-    for (const link of linksOf(pid, search)) {
+    for (const link of linksOf(pid, devices)) {
       for (const uuid of heldThrough(link, search)) held.add(uuid);
     }
     for (const uuid of held) found.push({ uuid, pid, ...describeProcess(pid) });
@@ -96,8 +97,8 @@ function examineAll(paths: readonly string[]): readonly Directory[] {
   });
 }
 
-/** The links in /proc through which a process may hold a file; of its mappings, those on the volumes' devices. */
-function* linksOf(pid: number, search: Search): Generator<string> {
+/** The links in /proc through which a process may hold a file; of its mappings, those on these devices (`deviceText`). */
+export function* linksOf(pid: number, devices: ReadonlySet<string>): Generator<string> {
   yield `/proc/${pid}/cwd`;
   yield `/proc/${pid}/root`;
   for (const fd of namesIn(`/proc/${pid}/fd`)) yield `/proc/${pid}/fd/${fd}`;
@@ -105,7 +106,7 @@ function* linksOf(pid: number, search: Search): Generator<string> {
   for (const line of textOf(`/proc/${pid}/maps`)?.split("\n") ?? []) {
     const [range = "", , , device = "", inode = ""] = line.split(" ", 5);
     const file = `${device} ${inode}`;
-    if (inode === "0" || mapped.has(file) || !search.contents.some(({ stat }) => deviceText(stat) === device)) continue;
+    if (inode === "0" || mapped.has(file) || !devices.has(device)) continue;
     mapped.add(file);
     yield `/proc/${pid}/map_files/${range}`;
   }
@@ -135,7 +136,7 @@ function heldDetached(
   contents: readonly Content[],
   above: readonly Directory[],
 ): readonly Incarnation[] {
-  const top = climb(link);
+  const top = climb(link)?.at(-1);
   const isTop = (directory: Directory): boolean => top !== undefined && sameFile(directory.stat, top);
   const leadsThere = (directory: Directory): boolean => {
     const found = lookUp(directory.path, path);
@@ -150,18 +151,20 @@ function heldDetached(
   return contents.map(({ uuid }) => uuid);
 }
 
-/** The topmost directory that `..` leads to; `undefined` from a file. */
-function climb(link: string): Stat | undefined {
+/** A directory and those that `..` leads to from there, upwards; `undefined` from a file. */
+export function climb(link: string): readonly Stat[] | undefined {
+  const climbed: Stat[] = [];
   let fd: number | undefined;
   try {
     fd = openSync(link, O.PATH | O.DIRECTORY);
     for (;;) {
       const here = statx(fd, "", AT.EMPTY_PATH);
+      const below = climbed.at(-1);
+      if (below !== undefined && below.ino === here.ino && below.mountId === here.mountId) return climbed;
+      climbed.push(here);
       const parentFd = openat2(fd, "..", { flags: O.PATH | O.DIRECTORY });
       closeSync(fd);
       fd = parentFd;
-      const parent = statx(parentFd, "", AT.EMPTY_PATH);
-      if (parent.ino === here.ino && parent.mountId === here.mountId) return here;
     }
   } catch (error) {
     refuseExhaustion(link, error);
@@ -172,7 +175,7 @@ function climb(link: string): Stat | undefined {
 }
 
 /** What a path, as seen from the top of a mount, is if this directory is what the mount shows. */
-function lookUp(directory: string, path: string): Stat | undefined {
+export function lookUp(directory: string, path: string): Stat | undefined {
   let directoryFd: number | undefined;
   let fd: number | undefined;
   try {
@@ -189,7 +192,7 @@ function lookUp(directory: string, path: string): Stat | undefined {
 }
 
 /** The id by which the tables know the mount that a link leads through. */
-function tableId(link: string, stat: Stat, search: Search): string | undefined {
+export function tableId(link: string, stat: Stat, search: Pick<Search, "tableIds">): string | undefined {
   if (!stat.mountIdUnique) return String(stat.mountId);
   const known = search.tableIds.get(stat.mountId);
   if (known !== undefined) return known;
@@ -211,7 +214,7 @@ function readTableId(link: string): string | undefined {
   }
 }
 
-function examine(path: string): Stat | undefined {
+export function examine(path: string): Stat | undefined {
   try {
     return statx(AT.FDCWD, path, AT.NO_AUTOMOUNT | STATX_DONT_SYNC);
   } catch (error) {
@@ -224,11 +227,11 @@ function sameDevice(left: Stat, right: Stat): boolean {
   return left.devMajor === right.devMajor && left.devMinor === right.devMinor;
 }
 
-function sameFile(left: Stat, right: Stat): boolean {
+export function sameFile(left: Stat, right: Stat): boolean {
   return left.ino === right.ino && sameDevice(left, right);
 }
 
 /** As /proc/PID/maps writes it: hexadecimal, at least two digits each. */
-function deviceText({ devMajor, devMinor }: Stat): string {
+export function deviceText({ devMajor, devMinor }: Stat): string {
   return [devMajor, devMinor].map((number) => number.toString(16).padStart(2, "0")).join(":");
 }

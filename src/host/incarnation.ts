@@ -4,10 +4,11 @@
  */
 import { closeSync, constants, fchmodSync, readdirSync } from "node:fs";
 import { messageOf } from "../domain/error.ts";
-import type { DirectoryIdentity } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { Finding, Spare } from "../ports/disk.ts";
-import { AT, geteuid, isErrno, mkdirat, O, openat2, RESOLVE, type Stat, statx, unlinkat } from "./syscalls.ts";
+import { diskError } from "./disk-error.ts";
+import { identityOf } from "./identity.ts";
+import { AT, geteuid, isErrno, mkdirat, O, openat2, RESOLVE, statx, unlinkat } from "./syscalls.ts";
 
 /** How everything below a disk's root is resolved. */
 export const SCOPE = RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
@@ -23,43 +24,68 @@ export function isIncarnation(name: string): name is Incarnation {
   return UUID.test(name);
 }
 
-/** Makes `<uuid>/content`, not yet durable. */
-export function makeIncarnation(parentFd: number, uuid: Incarnation): Spare {
+/** Makes `<uuid>/content`, not yet durable; nothing of it stays when that fails. */
+export function makeIncarnation(parentFd: number, uuid: Incarnation, makeContent = makeDirectory): Spare {
   const content = contentOf(uuid);
   mkdirat(parentFd, uuid, PRIVATE_MODE);
-  mkdirat(parentFd, content, CONTENT_MODE);
-  const stat = statx(parentFd, content, AT.SYMLINK_NOFOLLOW);
-  if ((stat.mode & 0o7777) !== CONTENT_MODE) correctMode(parentFd, content);
-  return { uuid, directory: identityOf(stat) };
+  try {
+    makeContent(parentFd, uuid);
+    const stat = statx(parentFd, content, AT.SYMLINK_NOFOLLOW);
+    if ((stat.mode & 0o7777) !== CONTENT_MODE) correctMode(parentFd, content);
+    return { uuid, directory: identityOf(stat) };
+  } catch (error) {
+    removeUnused(parentFd, uuid);
+    throw error;
+  }
+}
+
+function makeDirectory(parentFd: number, uuid: Incarnation): void {
+  mkdirat(parentFd, contentOf(uuid), CONTENT_MODE);
 }
 
 /**
  * What is in the place of `<uuid>/content`. One call, because every volume is examined at every start; by path, because
  * nobody but us can put anything above it. What is on another mount than its parent was mounted over it.
  */
-export function examineContent(parent: { readonly fd: number; readonly mountId: bigint }, uuid: Incarnation): Finding {
+export function examineContent(parent: Parent, uuid: Incarnation): Finding {
   try {
-    const stat = statx(parent.fd, contentOf(uuid), AT.SYMLINK_NOFOLLOW);
-    if (stat.mountId !== parent.mountId) return { state: "foreign", reason: "is a mount point" };
-    if ((stat.mode & S_IFMT) === S_IFDIR) return { state: "present", directory: identityOf(stat) };
-    return { state: "foreign", reason: (stat.mode & S_IFMT) === S_IFLNK ? "is a symlink" : "is not a directory" };
+    return contentIn(parent, uuid);
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return { state: "missing" };
-    return { state: "foreign", reason: reasonOf(error) };
+    return findingOf(error);
   }
 }
 
-/** The same before the directory is moved: a symlink that somebody put in place of `<uuid>` would be moved instead. */
-export function examineIncarnation(
-  parent: { readonly fd: number; readonly mountId: bigint },
-  uuid: Incarnation,
-): Finding {
+/**
+ * The same before the directory is moved: a symlink that somebody put in place of `<uuid>` would be moved instead.
+ * @throws what says nothing about the directory: `unavailable` the disk fails, or there are no descriptors left
+ */
+export function examineIncarnation(parent: Parent, uuid: Incarnation): Finding {
   try {
     closeSync(openat2(parent.fd, uuid, { flags: O.PATH | O.DIRECTORY, resolve: SCOPE }));
+    return contentIn(parent, uuid);
   } catch (error) {
-    return isErrno(error, "ENOENT") ? { state: "missing" } : { state: "foreign", reason: reasonOf(error) };
+    if (!isErrno(error, ...TELLING)) throw diskError(`Cannot look at ${uuid}`, error);
+    return findingOf(error);
   }
-  return examineContent(parent, uuid);
+}
+
+/** Something else, or nothing, is in its place; any other error may befall a sound directory too. */
+const TELLING = ["ENOENT", "ENOTDIR", "ELOOP", "EXDEV"];
+
+interface Parent {
+  readonly fd: number;
+  readonly mountId: bigint;
+}
+
+function contentIn(parent: Parent, uuid: Incarnation): Finding {
+  const stat = statx(parent.fd, contentOf(uuid), AT.SYMLINK_NOFOLLOW);
+  if (stat.mountId !== parent.mountId) return { state: "foreign", reason: "is a mount point" };
+  if ((stat.mode & S_IFMT) === S_IFDIR) return { state: "present", directory: identityOf(stat) };
+  return { state: "foreign", reason: (stat.mode & S_IFMT) === S_IFLNK ? "is a symlink" : "is not a directory" };
+}
+
+function findingOf(error: unknown): Finding {
+  return isErrno(error, "ENOENT") ? { state: "missing" } : { state: "foreign", reason: reasonOf(error) };
 }
 
 /** `<uuid>` if it is as `makeIncarnation` leaves it: no label, nothing in it, and nobody else's. */
@@ -113,10 +139,6 @@ function isLabelled(parentFd: number, uuid: Incarnation): boolean {
   } catch {
     return false;
   }
-}
-
-function identityOf(stat: Stat): DirectoryIdentity {
-  return { ino: stat.ino.toString(), birthNs: stat.birthNs.toString() };
 }
 
 /** The umask took something away, or a set-group-id parent added something. */

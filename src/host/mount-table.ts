@@ -6,6 +6,7 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { HoldfastError } from "../domain/error.ts";
 import type { MountRecord } from "../domain/records.ts";
+import { show } from "../domain/refusal.ts";
 import { AT, statx } from "./syscalls.ts";
 
 export interface MountEntry {
@@ -109,10 +110,10 @@ function parseLine(line: string): MountEntry {
   const [mountId = "", parentId = "", device = "", root = "", mountPoint = "", options = ""] = fields;
   const [fsType = "", source = ""] = fields.slice(separator + 1);
   if (fields.length < MINIMUM_FIELDS || separator === -1 || separator + 3 >= fields.length) {
-    throw new HoldfastError("internal", `Cannot read mount table line "${line}": too few fields`);
+    throw brokenLine(line, "too few fields");
   }
-  if (!/^\d+ \d+ \d+:\d+$/.test(`${mountId} ${parentId} ${device}`)) {
-    throw new HoldfastError("internal", `Cannot read mount table line "${line}": expected ids and a device`);
+  if (!/^\d{1,15} \d{1,15} \d{1,10}:\d{1,10}$/.test(`${mountId} ${parentId} ${device}`)) {
+    throw brokenLine(line, "expected ids and a device");
   }
   const mountedRoot = unescapeField(root, line);
   const rootDeleted = mountedRoot.endsWith(DELETED);
@@ -124,18 +125,23 @@ function parseLine(line: string): MountEntry {
     rootDeleted,
     mountPoint: Buffer.from(unescapeField(mountPoint, line), "latin1"),
     options: options.split(","),
-    propagation: parsePropagation(fields.slice(OPTIONAL_FIELDS_AT, separator)),
+    propagation: parsePropagation(fields.slice(OPTIONAL_FIELDS_AT, separator), line),
     fsType: unescapeField(fsType, line),
     source: Buffer.from(unescapeField(source, line), "latin1").toString(),
   };
 }
 
+/** The start of a line tells which one it is. */
+function brokenLine(line: string, reason: string): HoldfastError {
+  return new HoldfastError("internal", `Cannot read mount table line ${show(line)}: ${reason}`);
+}
+
 // Two slashes never stand in a path, so this cannot be the end of a name.
 const DELETED = "//deleted";
 
-function parsePropagation(tags: readonly string[]): MountEntry["propagation"] {
-  const shared = peerGroup(tags, "shared:");
-  const master = peerGroup(tags, "master:");
+function parsePropagation(tags: readonly string[], line: string): MountEntry["propagation"] {
+  const shared = peerGroup(tags, "shared:", line);
+  const master = peerGroup(tags, "master:", line);
   return {
     ...(shared === undefined ? {} : { shared }),
     ...(master === undefined ? {} : { master }),
@@ -143,9 +149,10 @@ function parsePropagation(tags: readonly string[]): MountEntry["propagation"] {
   };
 }
 
-function peerGroup(tags: readonly string[], prefix: string): number | undefined {
-  const tag = tags.find((candidate) => candidate.startsWith(prefix));
-  return tag === undefined ? undefined : Number(tag.slice(prefix.length));
+function peerGroup(tags: readonly string[], prefix: string, line: string): number | undefined {
+  const group = tags.find((candidate) => candidate.startsWith(prefix))?.slice(prefix.length);
+  if (group !== undefined && !/^\d{1,15}$/.test(group)) throw brokenLine(line, "expected a peer group");
+  return group === undefined ? undefined : Number(group);
 }
 
 /** The kernel writes white space and backslashes as a backslash and three octal digits. */
@@ -153,7 +160,7 @@ function unescapeField(field: string, line: string): string {
   if (!field.includes("\\")) return field;
   return field.replaceAll(/\\([0-3][0-7]{2})?/g, (_, digits: string | undefined) => {
     if (digits === undefined) {
-      throw new HoldfastError("internal", `Cannot read mount table line "${line}": broken escape`);
+      throw brokenLine(line, "broken escape");
     }
     return String.fromCharCode(Number.parseInt(digits, 8));
   });

@@ -3,18 +3,19 @@ import type { Incarnation } from "../domain/units.ts";
 import { answerCalls } from "./call-thread.ts";
 import { purgeTree, type Trash } from "./purge-tree.ts";
 import { isErrno, lowerIoPriority } from "./syscalls.ts";
+import { lowerCpuPriority } from "./syscalls-purge.ts";
 
-/** So long a caller waits before it may change its mind. */
-const SLICE_MS = 50;
+/** A tenth of what others get of a processor that is short, so that it still comes to an end. */
+const NICE = 10;
 
 const begun = new Map<Incarnation, Generator<undefined, number>>();
 
 /** Deletes for a while. `entries`, of all calls together, once nothing is left. */
-function purge(trash: Trash, uuid: Incarnation): { readonly entries?: number } {
+function purge(trash: Trash, uuid: Incarnation, sliceMs: number): { readonly entries?: number } {
   const steps = begun.get(uuid) ?? purgeTree(trash, uuid);
   begun.set(uuid, steps);
   try {
-    const endMs = performance.now() + SLICE_MS;
+    const endMs = performance.now() + sliceMs;
     for (;;) {
       const { done, value } = steps.next();
       if (done === true) {
@@ -37,10 +38,15 @@ function interrupt(uuid: Incarnation): void {
 
 export const PURGE_METHODS = { purge, interrupt };
 
-try {
-  lowerIoPriority();
-} catch (error) {
-  // A container's filter may forbid it: then it is done with the daemon's own priority.
-  if (!isErrno(error, "EPERM", "ENOSYS")) throw error;
+/** A container's filter may forbid it: then it is done with the daemon's own priority. */
+function tryTo(lowerPriority: () => void): void {
+  try {
+    lowerPriority();
+  } catch (error) {
+    if (!isErrno(error, "EPERM", "ENOSYS")) throw error;
+  }
 }
+
+tryTo(() => lowerIoPriority());
+tryTo(() => lowerCpuPriority(NICE));
 answerCalls(PURGE_METHODS);

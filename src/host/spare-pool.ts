@@ -21,13 +21,15 @@ export interface SparePoolOptions {
   /** The least and the most that the pool refills to. */
   readonly min: number;
   readonly max: number;
+  /** The most that may lie ready when so many do, where something else than `max` is scarce. */
+  readonly most?: (ready: number) => number;
   /** Makes one spare, not yet durable; takes microseconds. */
   readonly make: () => Spare;
   /** Makes spares durable. */
   readonly sync: (spares: readonly Spare[]) => Promise<void>;
   /** Removes a spare that will not be used. */
   readonly discard: (spare: Spare) => void;
-  /** A refill in the background failed; the next `take` tries again. */
+  /** A refill in the background failed, for the first time since one succeeded; the next `take` tries again. */
   readonly onRefillFailure: (error: unknown) => void;
 }
 
@@ -50,6 +52,7 @@ export class SparePool {
   #busy = false;
   #refilling = true;
   #closed = false;
+  #isFailing = false;
   #demand = 0;
   #demandAtMs = performance.now();
 
@@ -83,7 +86,7 @@ export class SparePool {
 
   /** How many more it may hold. */
   get room(): number {
-    return Math.max(0, this.#options.max - this.#ready.size);
+    return Math.max(0, this.#max() - this.#ready.size);
   }
 
   /** Whether this directory is the pool's: being made, ready, or handed out and not claimed. */
@@ -138,10 +141,15 @@ export class SparePool {
       const waiters = this.#waiters;
       this.#waiters = [];
       for (const waiter of waiters) waiter.reject(error);
-      if (waiters.length === 0) this.#options.onRefillFailure(error);
+      if (waiters.length === 0) this.#noteFailure(error);
     } finally {
       this.#busy = false;
     }
+  }
+
+  #noteFailure(error: unknown): void {
+    if (!this.#isFailing) this.#options.onRefillFailure(error);
+    this.#isFailing = true;
   }
 
   /** How many to make next: first what somebody waits for, then what the pool lacks. */
@@ -159,6 +167,7 @@ export class SparePool {
     const made: Spare[] = [];
     try {
       await this.#makeAndSync(count, made);
+      this.#isFailing = false;
       this.add(made);
     } catch (error) {
       // What a failed sync left cannot be trusted: it may be gone after a power cut.
@@ -218,7 +227,12 @@ export class SparePool {
     return this.#demand * 0.5 ** ((performance.now() - this.#demandAtMs) / HALF_LIFE_MS);
   }
 
+  #max(): number {
+    const { max, most } = this.#options;
+    return Math.min(max, most?.(this.#ready.size) ?? max);
+  }
+
   #target(): number {
-    return Math.min(this.#options.max, Math.max(this.#options.min, Math.ceil(this.#demandNow())));
+    return Math.min(this.#max(), Math.max(this.#options.min, Math.ceil(this.#demandNow())));
   }
 }

@@ -36,6 +36,7 @@ export const AT = {
   FDCWD: -100,
   SYMLINK_NOFOLLOW: 0x100,
   REMOVEDIR: 0x200,
+  SYMLINK_FOLLOW: 0x400,
   NO_AUTOMOUNT: 0x800,
   EMPTY_PATH: 0x1000,
 } as const;
@@ -91,6 +92,8 @@ export interface Stat {
   /** Bytes. */
   readonly size: bigint;
   readonly ino: bigint;
+  /** Its number when this is the top directory of a btrfs subvolume, which all have the same inode. Never used again. */
+  readonly subvolume?: bigint;
   readonly devMajor: number;
   readonly devMinor: number;
   /** Birth time in nanoseconds since the epoch; 0n where the file system keeps none. */
@@ -150,8 +153,9 @@ const DOT = 0x2e;
 const STATX = {
   BTIME: 0x800,
   MNT_ID_UNIQUE: 0x4000,
-  /** Basic fields, birth time and a mount id. */
-  WANTED: 0x7ff | 0x800 | 0x1000,
+  SUBVOL: 0x8000,
+  /** Basic fields, birth time, a mount id, and the subvolume where the kernel (since 6.10) tells it. */
+  WANTED: 0x7ff | 0x800 | 0x1000 | 0x8000,
   ATTR_MOUNT_ROOT: 0x2000,
 } as const;
 
@@ -173,6 +177,9 @@ const DIRENT = { LENGTH: 16, TYPE: 18, NAME: 19, DT_UNKNOWN: 0, DT_DIR: 4 } as c
 
 /** `ioctl` requests on 64 bits, and what a file may carry. */
 const FS_IOC = { GETFLAGS: 0x8008_6601, SETFLAGS: 0x4008_6602 } as const;
+
+/** A file handle of btrfs, and the inode of the top directory of every subvolume. */
+const BTRFS = { TOP_INODE: 256n, HANDLE_TYPE: 0x4d, HANDLE_BYTES: 128, HANDLE_AT: 8, ROOT_AT: 16 } as const;
 
 const IOPRIO = { WHO_PROCESS: 1, CLASS_BEST_EFFORT: 2, CLASS_SHIFT: 13, LEVEL_LOWEST: 7 } as const;
 
@@ -197,6 +204,7 @@ const NUMBERS = {
   pidfd_open: 434,
   openat2: 437,
   mount_setattr: 442,
+  quotactl_fd: 443,
   statmount: 457,
   listmount: 458,
 } as const;
@@ -211,6 +219,7 @@ const callMoveMount = libc.func("syscall", "long", ["long", "int", "const char *
 const callStatmount = libc.func("syscall", "long", ["long", "void *", "void *", "size_t", "uint32_t"]);
 const callListmount = libc.func("syscall", "long", ["long", "void *", "void *", "size_t", "uint32_t"]);
 const callIoctl = libc.func("ioctl", "int", ["int", "unsigned long", "void *"]);
+const callQuotactlFd = libc.func("syscall", "long", ["long", "uint32_t", "uint32_t", "uint32_t", "void *"]);
 const callMkdirat = libc.func("mkdirat", "int", ["int", "const char *", "uint32_t"]);
 const callUnlinkat = libc.func("unlinkat", "int", ["int", "const char *", "int"]);
 const callRenameat2 = libc.func("renameat2", "int", ["int", "const char *", "int", "const char *", "uint32_t"]);
@@ -225,6 +234,7 @@ const callMount = libc.func("mount", "int", [
   "unsigned long",
   "const char *",
 ]);
+const callNameToHandleAt = libc.func("name_to_handle_at", "int", ["int", "const char *", "void *", "void *", "int"]);
 const callUmount2 = libc.func("umount2", "int", ["const char *", "int"]);
 const callUnshare = libc.func("unshare", "int", ["int"]);
 const callFlock = libc.func("flock", "int", ["int", "int"]);
@@ -250,6 +260,8 @@ const openHow = new Uint32Array(6);
 const mountAttr = new Uint32Array(8);
 const epollEvents = Buffer.alloc(EPOLL.AT_ONCE * EPOLL.EVENT_SIZE);
 const statxBuffer = Buffer.alloc(256);
+const handleBuffer = Buffer.alloc(BTRFS.HANDLE_AT + BTRFS.HANDLE_BYTES);
+const handleMountId = new Uint32Array(2);
 const linkBuffer = Buffer.alloc(4096);
 const statfsBuffer = Buffer.alloc(256);
 const statmountRequest = Buffer.alloc(32);
@@ -325,7 +337,7 @@ export function statx(dirFd: number, path: PathBytes, flags: number): Stat {
   run("statx", path, () => callStatx(dirFd, name, flags, statxMask(), statxBuffer));
   const mask = statxBuffer.readUInt32LE(0);
   const birthNs = statxBuffer.readBigInt64LE(80) * 1_000_000_000n + BigInt(statxBuffer.readUInt32LE(88));
-  return {
+  const stat = {
     mode: statxBuffer.readUInt16LE(28),
     uid: statxBuffer.readUInt32LE(20),
     gid: statxBuffer.readUInt32LE(24),
@@ -339,6 +351,25 @@ export function statx(dirFd: number, path: PathBytes, flags: number): Stat {
     mountIdUnique: (mask & STATX.MNT_ID_UNIQUE) !== 0,
     mountRoot: (statxBuffer.readUInt32LE(8) & STATX.ATTR_MOUNT_ROOT) !== 0,
   };
+  if (stat.ino !== BTRFS.TOP_INODE) return stat;
+  const told = (mask & STATX.SUBVOL) !== 0;
+  const subvolume = told ? statxBuffer.readBigUInt64LE(160) : subvolumeByHandle(dirFd, name, flags);
+  return subvolume === undefined ? stat : { ...stat, subvolume };
+}
+
+/** Older kernels tell the subvolume in file handles only. `undefined` on other file systems. */
+export function subvolumeByHandle(dirFd: number, path: PathBytes, flags: number): bigint | undefined {
+  const name = cPath("name_to_handle_at", path);
+  handleBuffer.writeUInt32LE(BTRFS.HANDLE_BYTES, 0);
+  const followed = (flags & AT.SYMLINK_NOFOLLOW) === 0 ? AT.SYMLINK_FOLLOW : 0;
+  const how = followed | (flags & AT.EMPTY_PATH);
+  try {
+    run("name_to_handle_at", path, () => callNameToHandleAt(dirFd, name, handleBuffer, handleMountId, how));
+  } catch (error) {
+    if (isErrno(error, "ENOTSUP", "EPERM", "EOVERFLOW")) return undefined;
+    throw error;
+  }
+  return handleBuffer.readInt32LE(4) === BTRFS.HANDLE_TYPE ? handleBuffer.readBigUInt64LE(BTRFS.ROOT_AT) : undefined;
 }
 
 let mask: number | undefined;
@@ -625,6 +656,22 @@ export function getInodeFlags(fd: number): number {
 export function setInodeFlags(fd: number, flags: number): void {
   inodeFlags[0] = flags;
   run("ioctl", "", () => callIoctl(fd, FS_IOC.SETFLAGS, inodeFlags));
+}
+
+/** A request to a driver or a file system, with its name for the error. */
+export interface IoctlRequest {
+  readonly name: string;
+  readonly number: number;
+}
+
+/** One request for the groups of calls in `syscalls-*.ts`; what the kernel answers is in `argument`. */
+export function ioctl(fd: number, request: IoctlRequest, argument: Buffer | null, subject = ""): number {
+  return run(request.name, subject, () => callIoctl(fd, request.number, argument));
+}
+
+/** One quota command for the file system of any open descriptor, for `syscalls-quota.ts`. Needs Linux 5.14. */
+export function quotactlFd(fd: number, command: number, id: number, argument: Buffer): void {
+  run("quotactl_fd", "", () => callQuotactlFd(NUMBERS.quotactl_fd, fd, command, id, argument));
 }
 
 /** Sets an extended attribute of an open file or directory. */

@@ -7,12 +7,14 @@ import { posix } from "node:path";
 import { HoldfastError } from "../domain/error.ts";
 import type { DirectoryIdentity, DirectoryThisBoot } from "../domain/records.ts";
 import type { MountTarget } from "../ports/mounter.ts";
+import { identityOf } from "./identity.ts";
 import { AT, isErrno, O, openat2, RESOLVE, type Stat, type SystemCallError, statx } from "./syscalls.ts";
 
 // Without O_NOFOLLOW: it would open a symlink itself and call it no directory, before RESOLVE_NO_SYMLINKS names it.
 const DIRECTORY = O.PATH | O.DIRECTORY;
-const NO_LINKS = RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
-const NO_SANDBOX = ["ENOENT", "ENOTDIR", "ELOOP", "EACCES", "ENAMETOOLONG", "EINVAL"];
+export const NO_LINKS = RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
+/** What the kernel says about a path that leads to no directory. */
+export const NO_DIRECTORY = ["ENOENT", "ENOTDIR", "ELOOP", "EACCES", "ENAMETOOLONG", "EINVAL"];
 const INSIDE = NO_LINKS | RESOLVE.BENEATH | RESOLVE.NO_XDEV;
 
 /** Takes charge of a descriptor, and returns it. */
@@ -41,9 +43,10 @@ export function openSandbox(path: string): number {
   try {
     return openat2(AT.FDCWD, path, { flags: DIRECTORY, resolve: NO_LINKS });
   } catch (error) {
-    if (!isErrno(error, ...NO_SANDBOX)) throw error;
-    const reason = error.errno === "ELOOP" ? symlinkReason(path) : reasonOf(error);
-    throw new HoldfastError("invalid", `Cannot use sandbox "${path}": ${reason}`, { cause: error });
+    if (!isErrno(error, ...NO_DIRECTORY)) throw error;
+    throw new HoldfastError("invalid", `Cannot use sandbox "${path}": ${whyUnreachable(path, error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -57,7 +60,7 @@ export function openSandboxBelow(rootFd: number, path: string, pid: number): num
   try {
     return openat2(rootFd, path, { flags: DIRECTORY, resolve: NO_LINKS | RESOLVE.IN_ROOT });
   } catch (error) {
-    if (!isErrno(error, ...NO_SANDBOX)) throw error;
+    if (!isErrno(error, ...NO_DIRECTORY)) throw error;
     throw new HoldfastError("invalid", `Cannot use sandbox ${sandbox}: ${reasonOf(error)}`, { cause: error });
   }
 }
@@ -142,9 +145,13 @@ export function examineChild(fd: number, name: string): Stat | undefined {
 }
 
 /** Whether this is the recorded directory; a birth time counts only where the file system keeps one. */
-export function isRecordedDirectory(recorded: DirectoryIdentity, stat: Pick<Stat, "ino" | "birthNs">): boolean {
-  const birthUnknown = recorded.birthNs === "0" || stat.birthNs === 0n;
-  return recorded.ino === String(stat.ino) && (birthUnknown || recorded.birthNs === String(stat.birthNs));
+export function isRecordedDirectory(
+  recorded: DirectoryIdentity,
+  stat: Pick<Stat, "ino" | "subvolume" | "birthNs">,
+): boolean {
+  const { ino, birthNs } = identityOf(stat);
+  const birthUnknown = recorded.birthNs === "0" || birthNs === "0";
+  return recorded.ino === ino && (birthUnknown || recorded.birthNs === birthNs);
 }
 
 /** What is recorded about a directory for as long as the boot lasts. */
@@ -172,6 +179,11 @@ function assertComponent(name: string): void {
   if (name === "" || name === "." || name === ".." || name.includes("/")) {
     throw new HoldfastError("invalid", `Cannot use "${name}" below a sandbox: expected one path component`);
   }
+}
+
+/** Why a path that may have no symlinks could not be opened, for people; where there is one, and the real path. */
+export function whyUnreachable(path: string, error: SystemCallError): string {
+  return error.errno === "ELOOP" ? symlinkReason(path) : reasonOf(error);
 }
 
 function reasonOf(error: SystemCallError): string {

@@ -5,21 +5,23 @@ import type { Metrics } from "../ports/metrics.ts";
 /** A number of now; a failure to tell is NaN in the output and harms no other metric. */
 type Collect<T> = () => T | Promise<T>;
 
-interface LabelledGauge {
+interface LabelledGauge<Label extends string> {
   readonly name: string;
   readonly help: string;
-  readonly label: string;
-  /** Pairs of label value and number. */
-  readonly collect: Collect<Iterable<readonly [label: string, value: number]>>;
+  readonly labels: readonly Label[];
+  readonly collect: Collect<Iterable<Sample<Label>>>;
 }
+
+/** A number, and the value of every label. */
+export type Sample<Label extends string> = readonly [labels: Readonly<Record<Label, string>>, value: number];
 
 export interface PrometheusMetrics extends Metrics {
   /** For the Content-Type header of `render`'s text. */
   readonly contentType: string;
   /** Registers a number that is asked for whenever somebody looks. */
   gauge(name: string, help: string, collect: Collect<number>): void;
-  /** The same with one label. */
-  labelledGauge(gauge: LabelledGauge): void;
+  /** The same for several numbers, told apart by labels. */
+  labelledGauge<Label extends string>(gauge: LabelledGauge<Label>): void;
   /** Everything, in Prometheus's text format. */
   render(): Promise<string>;
 }
@@ -50,17 +52,15 @@ export function createMetrics(): PrometheusMetrics {
         },
       });
     },
-    labelledGauge({ name, help, label, collect }) {
-      new Gauge({
-        name,
-        help,
-        labelNames: [label],
-        registers,
-        async collect() {
-          this.reset();
-          for (const [labelValue, value] of (await attempt(collect)) ?? []) this.set({ [label]: labelValue }, value);
-        },
-      });
+    labelledGauge({ name, help, labels, collect }) {
+      const gauge = new Gauge({ name, help, labelNames: labels, registers });
+      // Handed over rather than set: they may be many, and the library would index and keep them until the next look.
+      const getWithout = gauge.get.bind(gauge);
+      gauge.get = async () => {
+        const samples = (await attempt(collect)) ?? [];
+        const values = Array.from(samples, ([labelValues, value]) => ({ labels: labelValues, value }));
+        return { ...(await getWithout()), values };
+      };
     },
     render: () => registry.metrics(),
   };

@@ -5,12 +5,43 @@
  */
 import type { DirectoryIdentity, ReservationRecord, Volume } from "../domain/records.ts";
 import type { DiskSource } from "../domain/resource.ts";
-import type { AgentId, Incarnation } from "../domain/units.ts";
+import type { AgentId, Incarnation, ProjectId } from "../domain/units.ts";
 
 /** A ready directory, durable before it is handed out, that no volume has used. */
 export interface Spare {
   readonly uuid: Incarnation;
   readonly directory: DirectoryIdentity;
+  /** Where project quotas hold volumes to their sizes. */
+  readonly projectId?: ProjectId;
+}
+
+/** How a disk holds volumes to their sizes: by the kernel's project quotas, by btrfs's qgroups, or not at all. */
+export type Enforcement =
+  | { readonly by: "project-quota" | "qgroup" }
+  /** A phrase for people: "project quotas are off, mount it with prjquota". */
+  | { readonly by: "nothing"; readonly reason: string };
+
+/** What a volume's content takes. */
+export interface VolumeUsage {
+  /** Allocated, not apparent: holes take nothing, and an inode with several names is counted once. */
+  readonly usedBytes: number;
+  /** With the `content` directory itself; absent where the kernel counts bytes alone, as btrfs does. */
+  readonly inodes?: number;
+}
+
+/** Why the kernel does not hold a volume to its size. */
+export interface Looseness {
+  readonly reason: string;
+  /** What makes it so again; absent where only an operator can. */
+  readonly cure?: "limit" | "enlist";
+}
+
+/** What an enlisting walk found. */
+export interface Enlisted extends VolumeUsage {
+  /** How many files and directories were not the volume's by the kernel's books, and are now. */
+  readonly wrong: number;
+  /** How many could not be made so: immutable ones. */
+  readonly refused: number;
 }
 
 /** What a directory under `volumes/` or `trash/` turned out to be. */
@@ -39,10 +70,41 @@ export interface Disk {
   /** The file system's type and, where it has one, its UUID. */
   readonly fileSystem: { readonly type: string; readonly uuid?: string };
 
+  /** Asked of the kernel when the disk was opened. */
+  readonly enforcement: Enforcement;
+  /** What tells this disk from another one at the same path: the `volumes` directory. */
+  readonly directory: DirectoryIdentity;
+
+  /** Names all volumes of the books, at start, before anything else: their directories and project ids are taken. */
+  claim(volumes: Iterable<Volume>): void;
+
   /** `count` spares, from the pool as far as it goes. Resolves at once (without any I/O) when the pool has them. */
   take(count: number): Promise<readonly Spare[]>;
   /** Returns what a refused operation did not use. */
   giveBack(spares: readonly Spare[]): void;
+
+  /**
+   * Has the kernel hold a volume to its size from now on. Takes microseconds; repeating it is fine. A volume larger than
+   * that already keeps what it has and gets no more. Does nothing where nothing enforces.
+   * @throws `unsupported` the kernel does not know this volume by itself (see `looseness`)
+   */
+  limit(volume: Volume): void;
+  /** Why the kernel does not hold a volume to its size; `undefined` when it does, or when nothing here does. */
+  looseness(volume: Volume): Looseness | undefined;
+  /** What the kernel counts for a volume, live or not, at once; `undefined` where it does not count. */
+  usageOf(volume: Volume): VolumeUsage | undefined;
+  /**
+   * Counts what a volume takes by looking at every file, slowly and behind everybody else.
+   * @throws `unavailable` interrupted, `damaged` when its directory is not there
+   */
+  measure(volume: Volume, options?: { readonly signal?: AbortSignal }): Promise<VolumeUsage>;
+  /** A project id for a volume that has none yet; `undefined` where there are no project quotas. @throws `insufficient` */
+  newProjectId(): ProjectId | undefined;
+  /**
+   * Looks at every file of a volume and makes it the volume's by the kernel's books: of one that was there before
+   * quotas were, or whose container changed its own project id. The volume has its project id. Throws as `measure`.
+   */
+  enlist(volume: Volume, options?: { readonly signal?: AbortSignal }): Promise<Enlisted>;
 
   /**
    * Writes the volume's label and its symlink under `volumes/roles`, for people, tools and `rebuild`. Visible when it
@@ -87,6 +149,31 @@ export interface Disk {
    * @throws `unavailable` interrupted by the signal, or the disk fails
    */
   purge(uuid: Incarnation, options?: { readonly signal?: AbortSignal }): Promise<{ readonly entries: number }>;
+
+  /**
+   * What a directory that is no volume would be as one, under a new name; `undefined` when it would have to be copied,
+   * because it lies on another file system or behind another mount.
+   * @param path absolute
+   * @throws `invalid` there is no such directory, or a symlink is in its path (the message says where)
+   * @throws `conflict` it is a part of the disk itself, or has the disk in it
+   * @throws `in_use` something is mounted on it
+   * @throws `unsupported` it may not be moved: it, or the directory above it, is immutable
+   */
+  examineForeign(path: string): Pick<Spare, "uuid" | "directory"> | undefined;
+  /** Counts what such a directory takes, as `measure`. Throws as that and as `examineForeign`. */
+  measureForeign(path: string, options?: { readonly signal?: AbortSignal }): Promise<VolumeUsage>;
+  /**
+   * Moves the directory at the volume's `origin` here as its content: one durable rename. Nobody is asked whether it is
+   * in use. Afterwards nobody comes in by its old path any more.
+   * @throws `conflict` it is not the recorded directory any more, and stays where it is; otherwise as `examineForeign`
+   */
+  adopt(volume: Volume): Promise<void>;
+  /**
+   * The way back, durable. Repeating it is fine, and so is what never came here.
+   * @throws `conflict` its old place is taken, or cannot be reached any more
+   * @throws `damaged` something else is in the place of the content
+   */
+  unadopt(volume: Volume): Promise<void>;
 
   /** Absolute path of the content, for people and for the symlink backend. */
   contentPath(volume: Pick<Volume, "uuid" | "phase">): string;

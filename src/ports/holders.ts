@@ -26,6 +26,16 @@ export interface HoldingProcess {
   readonly cgroup: string;
 }
 
+/** Somebody who has a directory that is no volume. */
+export interface DirectoryHolder {
+  /** As it was asked for. */
+  readonly directory: string;
+  /** For people: "it is mounted at /data (process 12, sleep, /)", "process 12, sleep, / is in it". */
+  readonly phrase: string;
+  /** Absent when it is our own namespace's mount, or one that no process shows. */
+  readonly pid?: number;
+}
+
 export interface Holders {
   /**
    * Mounts of these volumes. `elsewhere` leaves out the daemon's own namespace, which is cheaper.
@@ -34,5 +44,12 @@ export interface Holders {
   mounts(uuids: readonly Incarnation[], scope: "everywhere" | "elsewhere"): Promise<readonly HeldMount[]>;
   /** Processes inside these volumes, in any namespace. A scan of every process: for refusals and doctor, not for the fast path. */
   processes(uuids: readonly Incarnation[]): Promise<readonly HoldingProcess[]>;
+  /**
+   * Who has these directories, which are no volumes, by absolute paths without symlinks: mounts of them or of something
+   * in them, and mounts on something in them, in any namespace; processes in them. A mount of something above them is
+   * not meant: who sits in them through it is found.
+   * @throws `unavailable` when somebody cannot be ruled out
+   */
+  ofDirectories(directories: readonly string[]): Promise<readonly DirectoryHolder[]>;
   close(): Promise<void>;
 }

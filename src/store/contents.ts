@@ -15,6 +15,8 @@ export class ContentsBuilder {
     volumes: new Map(),
     containers: new Map(),
     operations: new Map(),
+    disks: new Map(),
+    sandboxes: new Map(),
   };
   readonly #damaged: DamagedRecord[] = [];
   readonly #stacks = new Map<string, Pick<Volume, "source" | "reservations">>();

@@ -9,11 +9,6 @@ import { TABLES } from "../domain/records.ts";
 import { damagedCheckpoint } from "./damaged.ts";
 import { SqliteCode, sqliteCode } from "./sqlite-error.ts";
 
-// Without constraints on values: one bad row must not make SQLite's check refuse the whole file.
-const CREATE_TABLES = ["header", ...TABLES]
-  .map((table) => `create table ${table} (key text primary key, value text, crc integer) without rowid;`)
-  .join("\n");
-
 const OPEN_CODES: Readonly<Record<number, readonly [ErrorCode, string]>> = {
   [SqliteCode.busy]: ["conflict", "another process has it open, stop that one first"],
   [SqliteCode.readOnly]: ["unavailable", "it cannot be written, check the file system and the owner"],
@@ -26,13 +21,18 @@ export function createDatabase(path: string, version: number, fill: (database: D
   const database = new DatabaseSync(path);
   try {
     database.exec("pragma journal_mode=memory; pragma synchronous=off; begin");
-    database.exec(CREATE_TABLES);
+    for (const table of ["header", ...TABLES]) addTable(database, table);
     fill(database);
     database.exec(`pragma user_version=${version}; commit`);
     database.exec("pragma journal_mode=wal");
   } finally {
     database.close();
   }
+}
+
+/** Without constraints on values: one bad row must not make SQLite's check refuse the whole file. */
+export function addTable(database: DatabaseSync, table: string): void {
+  database.exec(`create table ${table} (key text primary key, value text, crc integer) without rowid`);
 }
 
 /**
@@ -60,8 +60,13 @@ export function openDatabase(path: string): DatabaseSync {
 
 function verifyDatabase(database: DatabaseSync, path: string): void {
   const verdict = database.prepare("pragma quick_check(1)").get()?.["quick_check"];
-  if (verdict !== "ok") throw damagedCheckpoint(path, `SQLite's check says "${String(verdict)}"`);
+  // It has several lines.
+  if (verdict !== "ok") throw damagedCheckpoint(path, `SQLite's check says "${oneLine(String(verdict))}"`);
   if (schemaVersion(database) === 0) throw damagedCheckpoint(path, "it is not a checkpoint of Holdfast");
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, " ");
 }
 
 export function schemaVersion(database: DatabaseSync): number {

@@ -3,6 +3,11 @@
  * knows every field of its type, so a new field is a compile error until its form is written.
  */
 
+import { show } from "../domain/refusal.ts";
+
+/** What needs no quotes in a message, and is short. */
+const PLAIN_NAME = /^\w{1,40}$/;
+
 /** Says what is wrong, `undefined` if nothing is. The type parameter is what the value is then. */
 export interface Form<out Value> {
   (value: unknown): string | undefined;
@@ -38,7 +43,7 @@ export function object<Value extends object>(fields: Fields<Value>): Form<Value>
     let found = 0;
     for (const name in value) {
       const field = forms.get(name);
-      if (field === undefined) return `${name}: unknown`;
+      if (field === undefined) return `${PLAIN_NAME.test(name) ? name : show(name)}: unknown`;
       const reason = field.form((value as Record<string, unknown>)[name]);
       if (reason !== undefined) return `${name}: ${reason}`;
       found += field.required;
@@ -89,6 +94,11 @@ export function integer<Value extends number = number>(): Form<Value> {
 /** A finite number, not negative. */
 export function measure(): Form<number> {
   return (value) => (Number.isFinite(value) && (value as number) >= 0 ? undefined : "expected a number");
+}
+
+/** A mark: it is there or it is not. */
+export function set(): Form<true> {
+  return (value) => (value === true ? undefined : "expected true");
 }
 
 export function boolean(): Form<boolean> {

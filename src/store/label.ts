@@ -4,7 +4,7 @@
  *
  *   {
  *     "holdfast": "volume",
- *     "version": 1,
+ *     "version": 2,
  *     "volume": { ... }
  *   }
  *   crc32 0a1b2c3d
@@ -16,7 +16,9 @@ import type { NodeLabel } from "../ports/disk.ts";
 import { type Form, integer, object, oneOf } from "./form.ts";
 import { nodeLabel, parseText, volumeLabel } from "./schema.ts";
 
-const VERSION = 1;
+const VERSION = 2;
+/** The oldest that is still read: what came since may be missing. */
+const OLDEST = 1;
 const CHECKSUM_LINE = /^crc32 ([0-9a-f]{8})\n$/;
 
 interface VolumeDocument {
@@ -34,9 +36,9 @@ interface NodeDocument {
 const volumeDocument = object<VolumeDocument>({ holdfast: oneOf("volume"), version: integer(), volume: volumeLabel });
 const nodeDocument = object<NodeDocument>({ holdfast: oneOf("node"), version: integer(), node: nodeLabel });
 
-/** A volume's label; it does not say when the volume was first attached. */
+/** A volume's label; it says neither when the volume was first attached nor where it was adopted from. */
 export function encodeVolumeLabel(volume: Volume): Buffer {
-  const { firstAttachedAt: _, ...labelled } = volume;
+  const { firstAttachedAt: _first, origin: _origin, ...labelled } = volume;
   return seal({ holdfast: "volume", version: VERSION, volume: labelled } satisfies VolumeDocument);
 }
 
@@ -65,8 +67,9 @@ function unseal<Document>(kind: string, form: Form<Document>, bytes: Buffer): Do
   const document = text.slice(0, end);
   if (CHECKSUM_LINE.exec(text.slice(end))?.[1] !== checksum(document))
     throw damagedLabel(kind, "its checksum is wrong");
-  const version = versionOf(document);
-  if (version !== VERSION) throw damagedLabel(kind, `it has version ${version} and this program knows ${VERSION}`);
+  const version = Number(versionOf(document));
+  if (!(version >= OLDEST && version <= VERSION))
+    throw damagedLabel(kind, `it has version ${version} and this program knows ${VERSION}`);
   const parsed = parseText(form, document);
   if (!parsed.ok) throw damagedLabel(kind, parsed.reason);
   return parsed.value;

@@ -8,6 +8,7 @@ import {
   type ContainerProcess,
   type DirectoryIdentity,
   type DirectoryThisBoot,
+  type DiskRecord,
   type MountRecord,
   type OperationRecord,
   operationKey,
@@ -15,10 +16,11 @@ import {
   type ReservationRecord,
   type Retirement,
   type RootDirectory,
+  type SandboxRecord,
   type Table,
   type Volume,
 } from "../domain/records.ts";
-import { type DiskSource, type Label, poolKey, type Reservation } from "../domain/resource.ts";
+import { type DiskSource, type Label, poolKey, type Reservation, sourceKey } from "../domain/resource.ts";
 import type {
   AgentId,
   BootId,
@@ -27,13 +29,14 @@ import type {
   Incarnation,
   MilliMb,
   Principal,
+  ProjectId,
   Role,
   VolumeId,
   WallMs,
 } from "../domain/units.ts";
 import type { NodeLabel } from "../ports/disk.ts";
 import type { NodeHeader } from "../ports/store.ts";
-import { array, boolean, type Form, integer, measure, object, oneOf, optional, string, variants } from "./form.ts";
+import { array, boolean, type Form, integer, measure, object, oneOf, optional, set, string, variants } from "./form.ts";
 
 export type Parsed<Value> =
   | { readonly ok: true; readonly value: Value }
@@ -72,6 +75,9 @@ const reservations = array(
 
 const reservation = object<ReservationRecord>({ source, reservations, size: milliMb });
 
+const directory = object<DirectoryIdentity>({ ino: string(DECIMAL), birthNs: string(DECIMAL) });
+const retirement = object<Retirement>({ at: wallMs, bootId, bootTimeMs: measure(), agedMs: optional(measure()) });
+
 const labelledVolume = {
   uuid: incarnation,
   role,
@@ -85,12 +91,19 @@ const labelledVolume = {
   createdBy: string(SOME_TEXT),
   createdAt: wallMs,
   phase: oneOf("live", "destroying", "retained", "collecting"),
-  directory: object<DirectoryIdentity>({ ino: string(DECIMAL), birthNs: string(DECIMAL) }),
-  retired: optional(object<Retirement>({ at: wallMs, bootId, bootTimeMs: measure(), agedMs: optional(measure()) })),
+  directory,
+  retired: optional(retirement),
+  projectId: optional(integer<ProjectId>()),
+  protected: optional(set()),
+  pinned: optional(set()),
   revision: integer(),
 };
 
-const volume = object<Volume>({ ...labelledVolume, firstAttachedAt: optional(wallMs) });
+const volume = object<Volume>({
+  ...labelledVolume,
+  firstAttachedAt: optional(wallMs),
+  origin: optional(string(ABSOLUTE_PATH)),
+});
 
 const mount = variants<MountRecord, "backend">("backend", {
   bind: object({
@@ -141,11 +154,23 @@ const operation = object<OperationRecord>({
   operations: array(object({ type: string(ANY_TEXT), summary: string(ANY_TEXT) })),
 });
 
+const disk = object<DiskRecord>({ source, fileSystemUuid: optional(string(SOME_TEXT)), directory });
+
+const sandbox = object<SandboxRecord>({
+  path: string(ABSOLUTE_PATH),
+  directory,
+  retired: retirement,
+  by: string(SOME_TEXT),
+  collecting: optional(set()),
+});
+
 const RECORDS: { readonly [T in Table]: Form<Records[T]> } = {
   reservations: reservation,
   volumes: volume,
   containers: container,
   operations: operation,
+  disks: disk,
+  sandboxes: sandbox,
 };
 
 const KEYS: { readonly [T in Table]: (record: Records[T]) => string } = {
@@ -153,12 +178,17 @@ const KEYS: { readonly [T in Table]: (record: Records[T]) => string } = {
   volumes: (record) => record.uuid,
   containers: (record) => record.id,
   operations: (record) => operationKey(record.by, record.id),
+  disks: (record) => sourceKey(record.source),
+  sandboxes: (record) => record.path,
 };
 
 const header = object<NodeHeader>({ agentId, createdAt: wallMs });
 
-/** What a volume's label carries: everything but `firstAttachedAt`, which would rewrite it at the first attach. */
-export const volumeLabel: Form<Volume> = object<Omit<Volume, "firstAttachedAt">>(labelledVolume);
+/**
+ * What a volume's label carries: everything but `firstAttachedAt`, which would rewrite it at the first attach, and
+ * `origin`, which is over when its label lies beside it.
+ */
+export const volumeLabel: Form<Volume> = object<Omit<Volume, "firstAttachedAt" | "origin">>(labelledVolume);
 
 export const nodeLabel = object<NodeLabel>({ agentId, reservations: array(reservation) });
 

@@ -3,14 +3,18 @@ import { renameSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { HoldfastError } from "../domain/error.ts";
-import { copyDatabase, schemaVersion } from "./database.ts";
+import { addTable, copyDatabase, schemaVersion } from "./database.ts";
 import { type CheckpointPaths, makePrivateFile, syncDirectory, syncFile } from "./files.ts";
 
 /** Changes tables and rows from one version to the next; runs inside a transaction. */
 export type Upgrade = (database: DatabaseSync) => void;
 
 /** The first leads from version 1 to version 2, and so on: a new schema is a new line here. */
-export const UPGRADES: readonly Upgrade[] = [];
+export const UPGRADES: readonly Upgrade[] = [
+  (database) => {
+    for (const table of ["disks", "sandboxes"]) addTable(database, table);
+  },
+];
 
 /** The schema version that these upgrades lead to. */
 export function latestVersion(upgrades: readonly Upgrade[] = UPGRADES): number {

@@ -79,6 +79,11 @@ describe("readCredentialsFile", () => {
   });
 });
 
+test("parseCredentials names the first mistakes of many", () => {
+  const value = list(...Array.from({ length: 1_000 }, () => ({})));
+  expect(() => parseCredentials(value, "/c.json")).toThrow(/credentials\[0\]\.principal .* and 1995 more mistakes$/);
+});
+
 describe("parseCredentials refuses", () => {
   test.each<[string, unknown, string]>([
     ["a list", [], 'the top is missing or wrong, expected an object such as {"credentials": []}'],

@@ -37,6 +37,10 @@ test("waitingForRestart names the keys that cannot change while the daemon runs,
 });
 
 describe("a configuration file is refused", () => {
+  test("when it is nested deeper than its parser can go", () => {
+    expect(refusal(() => fromFile("? ".repeat(20_000)))).toMatch(/^Cannot read the configuration .*holdfast\.yaml: /);
+  });
+
   test("when it is missing", () => {
     expect(refusal(() => loadSettings({ file: "/nowhere/x.yaml", flags: {} }))).toBe(
       "Cannot read the configuration /nowhere/x.yaml: no such file or directory",
@@ -128,6 +132,17 @@ describe("a configuration file is refused", () => {
     ["sandboxRoot: b", 'sandboxRoot[0] is "b", expected an absolute path'],
     ["sandboxRoot: 5", "sandboxRoot is 5, expected a list of absolute paths"],
     ["allowedHosts: [a:80]", 'allowedHosts[0] is "a:80", expected a host name or IP address without a port'],
+    ["projectRange: 5000", "projectRange is 5000, expected FIRST-LAST such as 2000000-2999999, within 1-4294967294"],
+    ["projectRange: 0-9", "expected FIRST-LAST"],
+    ["projectRange: 9-8", "expected FIRST-LAST"],
+    ["projectRange: 1-4294967295", "expected FIRST-LAST"],
+    ["projectRange: 1-99999999999", "expected FIRST-LAST"],
+    ["projectRange: -1-9", "expected FIRST-LAST"],
+    ["projectRange: 01-9", "expected FIRST-LAST"],
+    ["projectRange: 1 - 9", "expected FIRST-LAST"],
+    ["projectRange: 1-9-10", "expected FIRST-LAST"],
+    ["projectRange: 1e3-1e4", "expected FIRST-LAST"],
+    ["projectRange: [1, 9]", "expected FIRST-LAST"],
     ["gcDelay: 7", "gcDelay is 7, expected a duration"],
     ["gcHeadroom: 1.5", "gcHeadroom is 1.5, expected a number between 0 and 1"],
     ["gcHeadroom: .nan", "expected a number between 0 and 1"],
@@ -225,6 +240,7 @@ describe("loadSettings", () => {
       aclsFile: undefined,
       tls: undefined,
       allowedHosts: [],
+      projectRange: { first: 2_000_000, last: 2_999_999 },
       gcDelayMs: 604_800_000,
       gcHeadroom: 0.1,
       gcIntervalMs: 60_000,
@@ -255,6 +271,7 @@ acls: /etc/holdfast/acls.json
 tlsCert: /c.pem
 tlsKey: /k.pem
 allowedHosts: [Storage.Example.com, "[::1]"]
+projectRange: 1-4294967294
 gcDelay: 2weeks
 gcHeadroom: 0
 gcInterval: 10secs
@@ -275,6 +292,7 @@ logLevel: debug
       aclsFile: "/etc/holdfast/acls.json",
       tls: { certFile: "/c.pem", keyFile: "/k.pem" },
       allowedHosts: ["storage.example.com", "::1"],
+      projectRange: { first: 1, last: 4_294_967_294 },
       gcDelayMs: 1_209_600_000,
       gcHeadroom: 0,
       gcIntervalMs: 10_000,

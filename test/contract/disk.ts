@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Volume } from "../../src/domain/records.ts";
 import type { Incarnation, Role, VolumeId } from "../../src/domain/units.ts";
+import type { ProjectIdRange } from "../../src/host/project-quota.ts";
 import type { Disk, Spare } from "../../src/ports/disk.ts";
 import { volumeOn } from "../support/sample-volume.ts";
 
@@ -12,6 +13,14 @@ export interface DiskWorld {
   restart(): Promise<Disk>;
   /** A container writes a file. */
   fill(uuid: Incarnation): void;
+  /** A container without privileges writes so many bytes more; `false` when the kernel did not let all of them in. */
+  write(uuid: Incarnation, bytes: number): boolean;
+  /** What was written is on disk, and counted. */
+  settle(): void;
+  /** What a purge of a labelled volume with one file removes one by one. */
+  readonly purgedNames: number;
+  /** The ids that the disk has where it has project quotas: about a thousand, which nobody used before. */
+  readonly projects: ProjectIdRange;
   /** How many files a container wrote. */
   files(uuid: Incarnation): number;
   /** The directory vanishes. */
@@ -127,7 +136,7 @@ export function diskContract(name: string, make: () => Promise<DiskWorld>): void
       const [volume, other, live] = [await create(), await create(), await create()];
       world.fill(volume.uuid);
       for (const dropped of [volume, other]) await disk.drop(dropped);
-      expect((await disk.purge(volume.uuid)).entries).toBe(4);
+      expect((await disk.purge(volume.uuid)).entries).toBe(world.purgedNames);
       expect(disk.examineTrash(volume.uuid)).toEqual({ state: "missing" });
       expect(world.labelledId(volume.uuid)).toBeUndefined();
       expect([disk.examineTrash(other.uuid).state, disk.examine(live.uuid).state]).toEqual(["present", "present"]);
@@ -236,7 +245,7 @@ export function diskContract(name: string, make: () => Promise<DiskWorld>): void
   });
 }
 
-async function takeOne(disk: Disk): Promise<Spare> {
+export async function takeOne(disk: Disk): Promise<Spare> {
   const [spare] = await disk.take(1);
   if (spare === undefined) throw new Error("No spare was handed out");
   return spare;

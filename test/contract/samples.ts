@@ -1,6 +1,6 @@
 /** One of each kind of record, numbered, with every optional field on the odd ones. */
 import { type Change, operationKey, type Records, type Volume } from "../../src/domain/records.ts";
-import { poolKey, type Reservation, ROOT_DISK } from "../../src/domain/resource.ts";
+import { poolKey, type Reservation, ROOT_DISK, sourceKey } from "../../src/domain/resource.ts";
 import type {
   AgentId,
   BootId,
@@ -9,6 +9,7 @@ import type {
   Incarnation,
   MilliMb,
   Principal,
+  ProjectId,
   Role,
   VolumeId,
   WallMs,
@@ -116,4 +117,34 @@ function sampleReservations(full: boolean): readonly Reservation[] {
       labels: [{ key: "tier" }, { key: "zone", value: "" }],
     },
   ];
+}
+
+export function setDisk(): Change {
+  const source = { type: "PATH", root: "/srv/ä" } as const;
+  const directory = { ino: "2000001", birthNs: "1763817000123456790" };
+  const value: Records["disks"] = { source, fileSystemUuid: "f0000000-0000-4000-8000-000000000001", directory };
+  return { table: "disks", key: sourceKey(source), value };
+}
+
+export function setSandbox(): Change {
+  const value: Records["sandboxes"] = {
+    path: "/var/lib/sandboxes/web 1",
+    directory: { ino: "2000002", birthNs: "1763817000123456791" },
+    retired: { at: 1_763_817_000_006 as WallMs, bootId: "boot" as BootId, bootTimeMs: 13.5, agedMs: 1 },
+    by: "uid:0(root)",
+    collecting: true,
+  };
+  return { table: "sandboxes", key: value.path, value };
+}
+
+/** Volume 1 with everything that version 1 of the checkpoint did not know. */
+export function setMarkedVolume(): Change {
+  const value: Volume = { ...sampleVolume(1), projectId: 2_000_001 as ProjectId, pinned: true };
+  return { table: "volumes", key: value.uuid, value };
+}
+
+/** Volume 2, protected, in the middle of being adopted. */
+export function setAdoptedVolume(): Change {
+  const value: Volume = { ...sampleVolume(2), protected: true, origin: "/srv/db" };
+  return { table: "volumes", key: value.uuid, value };
 }

@@ -5,6 +5,7 @@ import {
   assess,
   assessAll,
   type CollectRule,
+  type DiskState,
   type Moment,
   noteAge,
   requiredAgeMs,
@@ -28,6 +29,8 @@ const moment = (number: number, hours: number, offMs = 0): Moment => ({
 });
 
 const retiredAt = ({ now, bootId, bootTimeMs }: Moment): Retirement => ({ at: now, bootId, bootTimeMs });
+
+const filled = (usage: number): DiskState => ({ usage, inDanger: false });
 
 function retained(retired: Retirement | undefined, uuid = "a"): Volume {
   return volumeOn(
@@ -109,8 +112,8 @@ describe("assess", () => {
       now: (AT + WEEK + bootTimeMs) as WallMs,
       bootTimeMs,
     });
-    expect(assess(retained(retired), RULE, at(Math.floor(dueMs) - 1), 0.5).isDue).toBe(false);
-    const due = assess(retained(retired), RULE, at(Math.ceil(dueMs)), 0.5);
+    expect(assess(retained(retired), RULE, at(Math.floor(dueMs) - 1), filled(0.5)).isDue).toBe(false);
+    const due = assess(retained(retired), RULE, at(Math.ceil(dueMs)), filled(0.5));
     expect(due).toMatchObject({ isDue: true, dueAt: AT + WEEK + Math.ceil(dueMs) });
   });
 
@@ -119,24 +122,39 @@ describe("assess", () => {
       fc.property(rule, part, duration, (any, usage, agedMs) => {
         const now = { ...moment(1, 1), bootTimeMs: agedMs };
         const volume = retained({ at: AT, bootId: boot(1), bootTimeMs: 0 });
-        const { dueAt, isDue } = assess(volume, any, now, usage);
+        const { dueAt = now.now, isDue } = assess(volume, any, now, filled(usage));
         expect(isDue).toBe(dueAt === now.now);
         const waitMs = dueAt - now.now;
         const then = { ...now, now: dueAt, bootTimeMs: now.bootTimeMs + waitMs };
-        expect(assess(volume, any, then, usage).isDue).toBe(true);
+        expect(assess(volume, any, then, filled(usage)).isDue).toBe(true);
       }),
     );
   });
 
   test("without a retirement is as young as can be", () => {
-    expect(assess(retained(undefined), RULE, moment(3, 9), 0.95)).toMatchObject({ ageMs: 0, isDue: false });
+    expect(assess(retained(undefined), RULE, moment(3, 9), filled(0.95))).toMatchObject({ ageMs: 0, isDue: false });
+  });
+
+  test("pinned is never due, and nobody says when it will be", () => {
+    const volume: Volume = { ...retained(retiredAt(moment(1, 0))), pinned: true };
+    const old = { ...moment(1, 0), bootTimeMs: 100 * WEEK };
+    expect(assess(volume, RULE, old, filled(1))).toMatchObject({ isDue: false, dueAt: undefined });
+    expect(assess(volume, RULE, old, { usage: 1, inDanger: true })).toMatchObject({ isDue: false, dueAt: undefined });
+  });
+
+  test("is due at once, however young, when live volumes need what they were promised", () => {
+    const young = moment(1, 1);
+    expect(assess(retained(retiredAt(young)), RULE, young, { usage: 0.2, inDanger: true })).toMatchObject({
+      isDue: true,
+      dueAt: young.now,
+    });
   });
 
   test("in the first ten minutes after a reboot nothing of an earlier boot is due, however full the disk", () => {
     const retired = { ...retiredAt(moment(1, 0)), agedMs: 2 * WEEK };
     const young = { ...moment(9, 0), bootTimeMs: 599_999 };
-    expect(assess(retained(retired), RULE, young, 1)).toMatchObject({ isDue: false, dueAt: young.now + 1 });
-    expect(assess(retained(retired), RULE, { ...young, bootTimeMs: 600_000 }, 1).isDue).toBe(true);
+    expect(assess(retained(retired), RULE, young, filled(1))).toMatchObject({ isDue: false, dueAt: young.now + 1 });
+    expect(assess(retained(retired), RULE, { ...young, bootTimeMs: 600_000 }, filled(1)).isDue).toBe(true);
   });
 });
 
@@ -145,7 +163,7 @@ describe("assessAll", () => {
     const older = retained({ at: (AT + WEEK) as WallMs, bootId: boot(1), bootTimeMs: 0 }, "older");
     const younger = retained({ at: AT, bootId: boot(1), bootTimeMs: HOUR }, "younger");
     const twin = retained({ at: AT, bootId: boot(1), bootTimeMs: HOUR }, "twin");
-    const order = assessAll([younger, twin, older], RULE, moment(1, 2), 0).map(({ volume }) => volume.uuid);
+    const order = assessAll([younger, twin, older], RULE, moment(1, 2), filled(0)).map(({ volume }) => volume.uuid);
     expect(order).toEqual(["older", "twin", "younger"]);
   });
 });
@@ -177,7 +195,7 @@ describe("a retained volume through jumps and reboots", () => {
           }
           retired = noteAge(retired, now()) ?? retired;
           expect(ageMs(retired, now())).toBeLessThanOrEqual(truthMs);
-          if (assess(retained(retired), any, now(), usage).isDue) {
+          if (assess(retained(retired), any, now(), filled(usage)).isDue) {
             expect(truthMs).toBeGreaterThanOrEqual(Math.floor(requiredAgeMs(any, usage)));
           }
         }

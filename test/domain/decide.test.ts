@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { codeOf, HoldfastError } from "../../src/domain/error.ts";
 import { freeOf } from "../../src/domain/node.ts";
+import type { Volume } from "../../src/domain/records.ts";
 import type { DiskSource } from "../../src/domain/resource.ts";
 import type { Incarnation, Role, VolumeId } from "../../src/domain/units.ts";
 import { disk, mb, reservedFor, staticFor, volume, World } from "./world.ts";
@@ -144,6 +145,15 @@ describe("DESTROY", () => {
     expect(error.message).toContain("/elsewhere");
   });
 
+  test("refuses a protected volume", () => {
+    const world = reserved();
+    const { created } = world.perform({ type: "CREATE", volumes: [volume("db", 512, ADS)] });
+    const [db] = created as readonly [Volume];
+    world.state.apply({ table: "volumes", key: db.uuid, value: { ...db, protected: true } });
+    const error = refusal(() => world.perform({ type: "DESTROY", volumes: [volume("db", 512, ADS)] }));
+    expect(error.code).toBe("protected");
+  });
+
   test("returns the disk at once, keeps the incarnation, and frees the id", () => {
     const world = reserved(512);
     world.perform({ type: "CREATE", volumes: [volume("db", 512, ADS)] });
@@ -178,6 +188,17 @@ describe("GROW_VOLUME and SHRINK_VOLUME", () => {
     world.perform({ type: "CREATE", volumes: [volume("db", 90, ADS)] });
     const grow = { type: "GROW_VOLUME", volume: volume("db", 90, ADS), addition: disk(11, ADS) } as const;
     expect(refusal(() => world.perform(grow)).code).toBe("insufficient");
+  });
+
+  test("refuse to shrink below what is used, with the figures, and go down to it", () => {
+    const world = reserved(100);
+    const { created } = world.perform({ type: "CREATE", volumes: [volume("db", 90, ADS)] });
+    world.used.set(created[0]?.uuid as Incarnation, 50 * 1024 * 1024);
+    const shrink = (by: number) =>
+      world.perform({ type: "SHRINK_VOLUME", volume: volume("db", 90, ADS), subtract: mb(by) });
+    const error = refusal(() => shrink(40.001));
+    expect(error).toMatchObject({ code: "insufficient", details: { wantedMb: 49.999, usedMb: 50 } });
+    shrink(40);
   });
 
   test("move disk between the volume and its reservation", () => {

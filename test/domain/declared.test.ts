@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseDeclaredResources } from "../../src/domain/declared.ts";
+import { parseDeclaredResources, requireApart } from "../../src/domain/declared.ts";
 import { poolKey } from "../../src/domain/resource.ts";
 import { invalidMessage } from "./refusals.ts";
 import * as arbitrary from "./resource-arbitraries.ts";
@@ -12,6 +12,12 @@ const mount = (root: string) => ({ disk: { source: { type: "MOUNT", mount: { roo
 const path = (root: string) => ({ disk: { source: { type: "PATH", path: { root } } } });
 
 describe("parseDeclaredResources refuses", () => {
+  it("an item with white space without end at once", () => {
+    const start = performance.now();
+    expect(message(`d${" ".repeat(100_000)}x`)).toContain("item 1 is ");
+    expect(performance.now() - start).toBeLessThan(1_000);
+  });
+
   it.each([
     ["disk", 'item 1 is "disk", expected name:value'],
     ["disk:", "item 1 is "],
@@ -111,5 +117,37 @@ describe("parseDeclaredResources reads", () => {
         expect(total(disks.map(({ size }) => size))).toBe(total(entries.map(([, size]) => size)));
       }),
     );
+  });
+});
+
+describe("requireApart", () => {
+  const apart = (resolve: (path: string) => string, ...items: object[]) =>
+    invalidMessage(() => requireApart(parseDeclaredResources(json(...items)).disks, "/work/root", resolve));
+  const asItIs = (path: string) => path;
+
+  it.each([
+    [path("/a/b"), mount("/a"), 'PATH disk "/a/b" is inside MOUNT disk "/a"'],
+    [path("/a"), path("/a/b"), 'PATH disk "/a/b" is inside PATH disk "/a"'],
+    [path("/work/root/d"), path("/c"), 'PATH disk "/work/root/d" is inside the work root'],
+    [path("/work/root"), path("/c"), "is the same directory as"],
+    [mount("/work"), path("/c"), 'the work root is inside MOUNT disk "/work"'],
+    [path("/"), path("/c"), 'is inside PATH disk "/"'],
+  ])("refuses %j beside %j", (one, other, expected) => {
+    expect(apart(asItIs, disk(one), disk(other))).toContain(expected);
+  });
+
+  it("refuses two names of one directory", () => {
+    const resolve = (name: string) => name.replace("/link", "/a");
+    expect(apart(resolve, disk(path("/a")), disk(path("/link")))).toContain("is the same directory as");
+  });
+
+  it("takes disks side by side, whose names begin alike, in several pools", () => {
+    const items = [
+      disk(path("/a")),
+      disk({ ...path("/a"), role: "ads" }),
+      disk(mount("/ab")),
+      disk(path("/work/root2")),
+    ];
+    expect(() => requireApart(parseDeclaredResources(json(...items)).disks, "/work/root", asItIs)).not.toThrow();
   });
 });

@@ -8,6 +8,7 @@ const EVENTS: VolumeEvent[] = ["attach", "share", "detach", "resize", "destroy",
 
 /** The picture in words: which events each state allows. Everything else is refused. */
 const ALLOWED: Record<VolumeState, VolumeEvent[]> = {
+  adopting: ["detach"],
   detached: ["attach", "share", "detach", "resize", "destroy"],
   attaching: ["share", "detach", "resize"],
   attached: ["share", "detach", "resize"],
@@ -37,24 +38,32 @@ describe("LIFECYCLE", () => {
   });
 });
 
+const LIVE = { phase: "live" } as const;
+
 describe("stateOf", () => {
   const phases: AttachmentPhase[] = ["attaching", "attached", "detaching", "lingering"];
 
   test("shows the record's phase whatever is attached or damaged once the volume is not live", () => {
     for (const phase of ["destroying", "retained", "collecting"] as const) {
-      for (const attachment of phases) expect(stateOf(phase, [attachment], true)).toBe(phase);
+      for (const attachment of phases) expect(stateOf({ phase }, [attachment], true)).toBe(phase);
     }
   });
 
   test("shows damage before any attachment", () => {
-    for (const attachment of phases) expect(stateOf("live", [attachment], true)).toBe("damaged");
+    for (const attachment of phases) expect(stateOf(LIVE, [attachment], true)).toBe("damaged");
+  });
+
+  test("shows that it is being adopted, unless it is damaged", () => {
+    const adopting = { ...LIVE, origin: "/srv/db" };
+    expect(stateOf(adopting, [], false)).toBe("adopting");
+    expect(stateOf(adopting, [], true)).toBe("damaged");
   });
 
   test("shows the most urgent of several attachments", () => {
-    expect(stateOf("live", [], false)).toBe("detached");
-    expect(stateOf("live", ["lingering"], false)).toBe("lingering");
-    expect(stateOf("live", ["lingering", "attached"], false)).toBe("attached");
-    expect(stateOf("live", ["attached", "detaching"], false)).toBe("detaching");
-    expect(stateOf("live", ["detaching", "attaching"], false)).toBe("attaching");
+    expect(stateOf(LIVE, [], false)).toBe("detached");
+    expect(stateOf(LIVE, ["lingering"], false)).toBe("lingering");
+    expect(stateOf(LIVE, ["lingering", "attached"], false)).toBe("attached");
+    expect(stateOf(LIVE, ["attached", "detaching"], false)).toBe("detaching");
+    expect(stateOf(LIVE, ["detaching", "attaching"], false)).toBe("attaching");
   });
 });

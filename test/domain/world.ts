@@ -57,6 +57,8 @@ export const BOOT = "11111111-1111-4111-8111-111111111111" as BootId;
 
 export class World {
   readonly state: NodeState;
+  /** Bytes that volumes take. */
+  readonly used = new Map<Incarnation, number>();
   readonly held = new Map<Incarnation, string>();
   #uuids = 0;
   #revisions = 0;
@@ -83,6 +85,7 @@ export class World {
       retirement: () => ({ at: 1_000 as WallMs, bootId: BOOT, bootTimeMs: 500 }),
       takeDirectory: () => ({ uuid: this.nextUuid(), directory: { ino: String(this.#uuids), birthNs: "1" } }),
       heldBy: (uuid) => this.held.get(uuid),
+      usedBytes: ({ uuid }) => this.used.get(uuid),
       damageOf: () => undefined,
       closedTo: () => undefined,
       nextRevision: () => {

@@ -108,13 +108,13 @@ function status(): Promise<StatusJson> {
   return requestJson<StatusJson>(daemon.socket, { path: "/v1/status" });
 }
 
-/** Everything that a rebuild has to bring back: all but attachments, and since when something is retained. */
+/** Everything that a rebuild has to bring back: not attachments, since when something is retained, and what is measured. */
 async function memory(): Promise<object> {
   const { agentId, resources: free } = await requestJson<ResourcesJson>(daemon.socket, { path: "/v1/resources" });
-  const kept = (await volumes()).map(({ containers: _, retiredAt: __, dueAt: ___, state, ...rest }) => ({
-    ...rest,
-    state: state === "attached" ? "detached" : state,
-  }));
+  const kept = (await volumes()).map((volume) => {
+    const { containers: _, retiredAt: __, dueAt: ___, usedBytes: ____, inodes: _____, state, ...rest } = volume;
+    return { ...rest, state: state === "attached" ? "detached" : state };
+  });
   return { agentId, resources: free.map((resource) => JSON.stringify(resource)).sort(), volumes: kept };
 }
 
@@ -216,7 +216,7 @@ describe("rebuild", () => {
     expect(stdout).toMatch(/^Rebuilt 1 live and 0 retained volumes and 1 reservations\n/);
     expect(stdout).toContain(`Not recovered: ${label}: Cannot read the volume's label: its checksum is wrong\n`);
     expect(stdout).toContain(`Not recovered: ${path.dirname(unlabelled.path)} has content and no label\n`);
-    expect(stdout).toContain(`Not recovered: ${disk}/label is missing: see that its disk is there\n`);
+    expect(stdout).toContain(`Not recovered: disk ${disk} cannot be used (there is no such directory: `);
     await mkdir(disk);
     await daemon.start();
     expect((await volumes()).map(({ id }) => id)).toEqual(["sound"]);
@@ -301,7 +301,8 @@ describe("a lost checkpoint", () => {
     await loseCheckpoint();
     expect((await rebuild()).stdout).toContain(`Still mounted: ads/plain at ${sandbox}/data, unmount it first\n`);
     await daemon.start();
-    await expect(attach()).rejects.toThrow("something is mounted there already");
+    // Whoever made a mount namespace meanwhile has a copy of the mount.
+    await expect(attach()).rejects.toThrow(/something is mounted there already|has it at/);
     await run("umount", path.join(sandbox, "data"));
     await attach();
     expect(await readFile(path.join(sandbox, "data/content"), "utf8")).toBe("plain");

@@ -14,9 +14,11 @@ import { createMemoryLog, type MemoryLog } from "../auth/memory-log.ts";
 import { disk, reservedFor, volume } from "../domain/world.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../fakes/memory-disk.ts";
+import { MemoryDrives } from "../fakes/memory-drives.ts";
 import { MemoryHolders } from "../fakes/memory-holders.ts";
 import { MemoryMounter, type MemoryMounterOptions } from "../fakes/memory-mounter.ts";
 import { MemoryProcesses } from "../fakes/memory-processes.ts";
+import { MemorySandboxes, type MemorySandboxesOptions } from "../fakes/memory-sandboxes.ts";
 import { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from "../fakes/memory-store.ts";
 
 export const PEER: Actor = { kind: "peer", uid: 0, name: "root" };
@@ -31,15 +33,20 @@ export interface RigOptions {
   readonly declared?: readonly DiskResource[];
   readonly store?: MemoryStoreOptions;
   readonly disk?: MemoryDiskOptions;
+  /** Beside the work root's, and always there. */
   readonly otherDisks?: readonly Disk[];
+  readonly drives?: MemoryDrives;
   readonly mounter?: MemoryMounterOptions;
+  readonly sandboxes?: Omit<MemorySandboxesOptions, "mounter">;
   readonly remarks?: NonNullable<NodeEngineOptions["remarks"]>;
 }
 
 export class Rig {
   readonly store: MemoryStore;
   readonly disk: MemoryDisk;
+  readonly drives: MemoryDrives;
   readonly mounter: MemoryMounter;
+  readonly sandboxes: MemorySandboxes;
   readonly holders = new MemoryHolders();
   readonly processes = new MemoryProcesses();
   readonly clock = new FakeClock();
@@ -52,13 +59,16 @@ export class Rig {
     this.#options = options;
     this.store = createMemoryStore(options.store);
     this.disk = new MemoryDisk(options.disk);
+    this.drives = options.drives ?? new MemoryDrives();
     this.mounter = new MemoryMounter(options.mounter);
+    this.sandboxes = new MemorySandboxes({ ...options.sandboxes, mounter: this.mounter });
     this.engine = this.#newEngine(this.store);
   }
 
   /** Kills the daemon and starts it again: what was committed stays, what waits for an answer never gets one. */
   async restart(): Promise<void> {
     this.disk.crash();
+    this.drives.crash();
     this.processes.forgetWatches();
     this.engine = this.#newEngine(this.store);
     await this.engine.start();
@@ -155,9 +165,11 @@ export class Rig {
       store,
       declared: this.#options.declared ?? [disk(1_000)],
       disks: new Map(disks.map((one) => [sourceKey(one.source), one])),
+      drives: this.drives,
       mounter: this.mounter,
       holders: this.holders,
       processes: this.processes,
+      sandboxes: this.sandboxes,
       clock: this.clock,
       log: this.log,
       metrics: SILENT,

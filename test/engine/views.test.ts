@@ -181,7 +181,7 @@ describe("status", () => {
     rig.clock.advance(4.9 * 86_400_000);
     expect((await rig.engine.status(PEER)).collection.dueWithinDay).toBe(6);
     rig.setAcls({ permissive: false });
-    expect((await rig.engine.status(OPS)).collection).toEqual({ next: [], dueWithinDay: 0 });
+    expect((await rig.engine.status(OPS)).collection).toEqual({ next: [], dueWithinDay: 0, sandboxes: 0 });
   });
 
   test("names the containers that got volumes last, ten at most", async () => {

@@ -1,24 +1,28 @@
 import type { VolumeState } from "../../src/domain/lifecycle.ts";
-import type { OperationRecord } from "../../src/domain/records.ts";
+import type { OperationRecord, Volume } from "../../src/domain/records.ts";
 import { type DiskResource, ROOT_DISK } from "../../src/domain/resource.ts";
-import type {
-  AgentId,
-  BootId,
-  ContainerId,
-  ContainerPath,
-  Incarnation,
-  MilliMb,
-  Principal,
-  Role,
-  VolumeId,
-  WallMs,
+import {
+  type AgentId,
+  type BootId,
+  BYTES_PER_MB,
+  type ContainerId,
+  type ContainerPath,
+  type Incarnation,
+  type MilliMb,
+  type Principal,
+  type Role,
+  type VolumeId,
+  type WallMs,
 } from "../../src/domain/units.ts";
 import type {
+  AdoptOutcome,
   CollectOutcome,
   CollectView,
   ContainerView,
   Engine,
+  Mark,
   NodeStatus,
+  SandboxView,
   VolumeView,
 } from "../../src/engine/engine.ts";
 
@@ -63,7 +67,12 @@ export function makeFakeEngine(): FakeEngine {
     giveBack: (...args) => answer("giveBack", args, undefined),
     detach: (...args) => answer("detach", args, undefined),
     collect: (...args) => answer("collect", args, COLLECTED),
+    adopt: (...args) => answer("adopt", args, ADOPTED),
+    discardSandbox: (...args) => answer("discardSandbox", args, SANDBOX),
+    keepSandbox: (...args) => answer("keepSandbox", args, undefined),
+    sandboxes: (...args) => answer("sandboxes", args, [SANDBOX]),
     restore: (...args) => answer("restore", args, VOLUME),
+    mark: (...args) => answer("mark", args, { ...VOLUME, volume: { ...VOLUME.volume, ...MARKED[args[1].mark] } }),
     resources: (...args) => answer("resources", args, { agentId: engine.agentId, resources: RESOURCES }),
     volumes: (...args) => answer("volumes", args, [VOLUME]),
     volume: (...args) => answer("volume", args, VOLUME),
@@ -97,6 +106,15 @@ const VOLUME: VolumeView = {
   state: "attached",
   path: `/data/volumes/${VOLUME_UUID}/content`,
   containers: ["web-1" as ContainerId],
+  usage: { usedBytes: 300 * BYTES_PER_MB, inodes: 12 },
+  enforced: true,
+};
+
+const MARKED: Readonly<Record<Mark, Partial<Volume>>> = {
+  protect: { protected: true },
+  unprotect: {},
+  pin: { pinned: true },
+  unpin: {},
 };
 
 const RETAINED: CollectView = {
@@ -109,6 +127,31 @@ const RETAINED: CollectView = {
 };
 
 const COLLECTED: CollectOutcome = { collected: [RETAINED], kept: [{ ...RETAINED, reason: "its time has not come" }] };
+
+const SANDBOX: SandboxView = {
+  sandbox: {
+    path: "/srv/sandboxes/web-1",
+    directory: { ino: "9", birthNs: "0" },
+    retired: { at, bootId: "boot" as BootId, bootTimeMs: 1 },
+    by: "uid:0(root)",
+  },
+  dueAt: (at + 604_800_000) as WallMs,
+};
+
+const ADOPTED: AdoptOutcome = {
+  adoptions: [
+    {
+      directory: "/srv/db",
+      role: ads,
+      id: db,
+      containerPath: "data" as ContainerPath,
+      size: 512_000 as MilliMb,
+      usage: { usedBytes: 1_000_000, inodes: 7 },
+      source: ROOT_DISK,
+      uuid,
+    },
+  ],
+};
 
 const CONTAINER: ContainerView = {
   container: {
@@ -161,6 +204,7 @@ const RECORD: OperationRecord = {
 };
 
 const COUNTS: Readonly<Record<VolumeState, number>> = {
+  adopting: 0,
   detached: 0,
   attaching: 0,
   attached: 1,
@@ -178,11 +222,29 @@ const STATUS: NodeStatus = {
   ready: true,
   startedAt: at,
   mountBackend: "bind",
-  disks: [],
+  disks: [
+    {
+      source: { type: "PATH", root: "/data" },
+      root: "/data",
+      fileSystem: "xfs",
+      totalBytes: 10_240 * BYTES_PER_MB,
+      freeBytes: 4_096 * BYTES_PER_MB,
+      declaredMb: 8_192,
+      reservedMb: 2_048,
+      volumesMb: 512,
+      retainedMb: 64,
+      pinnedMb: 0,
+      usedByVolumes: 300 * BYTES_PER_MB,
+      usedByRetained: 20 * BYTES_PER_MB,
+      promised: 212 * BYTES_PER_MB,
+      unmeasured: 0,
+      enforcement: { by: "project-quota" },
+    },
+  ],
   volumes: COUNTS,
   containers: 1,
   latestContainers: [{ id: "web-1" as ContainerId, since: at, volumes: 1 }],
-  collection: { next: [RETAINED], dueWithinDay: 0 },
+  collection: { next: [RETAINED], dueWithinDay: 0, sandboxes: 0 },
   problems: [],
   notices: [],
   recovery: { at, durationMs: 1, adopted: 0, cleared: 0, completed: 0, damaged: 0, orphans: [] },

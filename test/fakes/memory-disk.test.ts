@@ -1,25 +1,36 @@
 import { expect, test } from "vitest";
 import { type DiskWorld, diskContract } from "../contract/disk.ts";
+import { diskSizesContract } from "../contract/disk-sizes.ts";
 import { volumeOn } from "../support/sample-volume.ts";
 import { MemoryDisk } from "./memory-disk.ts";
+import { MEMORY_PROJECTS } from "./memory-quota.ts";
 
-diskContract("memory", async (): Promise<DiskWorld> => {
-  const disk = new MemoryDisk();
+async function openWorld(enforcement: "project-quota" | "nothing"): Promise<DiskWorld> {
+  const disk = new MemoryDisk({ enforcement });
   return {
     disk,
+    purgedNames: 4,
+    projects: MEMORY_PROJECTS,
     async restart() {
       disk.crash();
       return disk;
     },
     fill: (uuid) => disk.fill(uuid),
     files: (uuid) => disk.files(uuid),
+    write: (uuid, bytes) => disk.write(uuid, bytes),
+    settle() {},
     lose: (uuid) => disk.lose(uuid),
     swap: (uuid) => disk.swap(uuid),
     labelledId: (uuid) => disk.label(uuid)?.id,
     link: (name) => disk.link(name),
     async dispose() {},
   };
-});
+}
+
+for (const by of ["project-quota", "nothing"] as const) {
+  diskContract(`memory with ${by}`, () => openWorld(by));
+  diskSizesContract(`memory with ${by}`, () => openWorld(by), by);
+}
 
 test("a call fails once when it is told to", async () => {
   const disk = new MemoryDisk();

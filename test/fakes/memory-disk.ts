@@ -1,10 +1,21 @@
 import { HoldfastError } from "../../src/domain/error.ts";
 import type { DirectoryIdentity, Volume } from "../../src/domain/records.ts";
 import { type DiskSource, ROOT_DISK } from "../../src/domain/resource.ts";
-import type { Incarnation } from "../../src/domain/units.ts";
-import type { Disk, DiskUsage, Finding, NodeLabel, Spare } from "../../src/ports/disk.ts";
+import { type Incarnation, type ProjectId, toBytes } from "../../src/domain/units.ts";
+import type {
+  Disk,
+  DiskUsage,
+  Enforcement,
+  Enlisted,
+  Finding,
+  Looseness,
+  NodeLabel,
+  Spare,
+  VolumeUsage,
+} from "../../src/ports/disk.ts";
 import type { Random } from "../../src/ports/random.ts";
 import { fakeRandom } from "./fake-random.ts";
+import { MemoryQuota } from "./memory-quota.ts";
 
 /** What may be made to fail. */
 export type DiskCall =
@@ -16,12 +27,20 @@ export type DiskCall =
   | "drop"
   | "restore"
   | "purge"
+  | "limit"
+  | "measure"
+  | "enlist"
+  | "measureForeign"
+  | "adopt"
+  | "unadopt"
   | "usage";
 
 export interface MemoryDiskOptions {
   readonly source?: DiskSource;
   readonly root?: string;
   readonly random?: Random;
+  /** `nothing` unless told otherwise. */
+  readonly enforcement?: "project-quota" | "nothing";
   /** Awaited before every asynchronous call does its work: for a simulation that decides when things happen. */
   readonly pause?: (call: DiskCall) => Promise<void>;
 }
@@ -32,6 +51,11 @@ interface Place {
   labelSynced: boolean;
   foreign?: string;
   files: number;
+  /** Beside its files. */
+  usedBytes: number;
+  /** What the kernel says. */
+  projectId?: ProjectId;
+  loose?: Looseness;
 }
 
 /**
@@ -42,9 +66,13 @@ export class MemoryDisk implements Disk {
   readonly source: DiskSource;
   readonly root: string;
   readonly fileSystem = { type: "ext4", uuid: "f0000000-0000-4000-8000-000000000001" };
+  enforcement: Enforcement;
+  directory: DirectoryIdentity = { ino: "2", birthNs: "1900000000000000002" };
   /** The disk's own label, as last written. */
   nodeLabel: NodeLabel | undefined;
   capacity: DiskUsage = { totalBytes: 100 * 2 ** 30, freeBytes: 90 * 2 ** 30 };
+  /** Told of the content of what was just moved here. */
+  onAdopted: (path: string) => void = () => {};
   /** What a purge gives back for each file that a container wrote. */
   bytesPerFile = 0;
 
@@ -52,11 +80,14 @@ export class MemoryDisk implements Disk {
   readonly #pause: (call: DiskCall) => Promise<void>;
   readonly #volumes = new Map<Incarnation, Place>();
   readonly #trash = new Map<Incarnation, Place>();
+  /** Directories that are no volumes, by path; an error is what somebody gets who looks. */
+  readonly #foreign = new Map<string, Place | Error>();
   /** In the pool, or taken and not yet labelled. */
   readonly #spares = new Set<Incarnation>();
   readonly #pool: Spare[] = [];
   readonly #links = new Map<string, Incarnation>();
   readonly #failures = new Map<DiskCall, Error[]>();
+  readonly #quota = new MemoryQuota();
   #alwaysFailing: Error | undefined;
   #inodes = 1000;
 
@@ -65,6 +96,17 @@ export class MemoryDisk implements Disk {
     this.root = options.root ?? "/memory";
     this.#random = options.random ?? fakeRandom(7);
     this.#pause = options.pause ?? (async () => {});
+    this.enforcement =
+      options.enforcement === "project-quota"
+        ? { by: "project-quota" }
+        : { by: "nothing", reason: "memory has no project quotas" };
+  }
+
+  claim(volumes: Iterable<Volume>): void {
+    for (const { uuid, projectId } of volumes) {
+      this.#claim(uuid);
+      if (projectId !== undefined) this.#quota.claim(projectId);
+    }
   }
 
   async take(count: number): Promise<readonly Spare[]> {
@@ -76,16 +118,74 @@ export class MemoryDisk implements Disk {
   giveBack(spares: readonly Spare[]): void {
     for (const spare of spares) {
       // What was labelled or named by somebody is not handed out a second time.
-      if (this.#spares.has(spare.uuid)) this.#pool.push(spare);
-      else this.#volumes.delete(spare.uuid);
+      if (this.#spares.has(spare.uuid)) {
+        this.#pool.push(spare);
+        continue;
+      }
+      this.#volumes.delete(spare.uuid);
+      this.#release(spare.projectId);
     }
+  }
+
+  limit(volume: Volume): void {
+    if (this.enforcement.by === "nothing") return;
+    this.#failIfTold("limit");
+    const { projectId } = this.#placeOf(volume);
+    if (projectId === undefined || projectId !== volume.projectId) {
+      throw new HoldfastError("unsupported", `Cannot limit volume ${nameOf(volume)}: it is not in its project`);
+    }
+    this.#quota.limit(projectId, toBytes(volume.size));
+  }
+
+  looseness(volume: Volume): Looseness | undefined {
+    const place = this.#find(volume.uuid);
+    if (this.enforcement.by === "nothing" || place === undefined) return undefined;
+    if (place.projectId === undefined) return { reason: "it is in no project", cure: "enlist" };
+    if (place.projectId !== volume.projectId) return { reason: "it is in another project", cure: "enlist" };
+    if (place.loose !== undefined) return place.loose;
+    if (this.limitOf(volume.uuid) === toBytes(volume.size)) return undefined;
+    return { reason: "its limit is not its size", cure: "limit" };
+  }
+
+  usageOf(volume: Volume): VolumeUsage | undefined {
+    const place = this.#find(volume.uuid);
+    if (this.enforcement.by === "nothing" || place?.projectId === undefined) return undefined;
+    return place.projectId === volume.projectId ? this.#usageOf(place) : undefined;
+  }
+
+  async measure(volume: Volume, options: { readonly signal?: AbortSignal } = {}): Promise<VolumeUsage> {
+    await this.#enter("measure");
+    if (options.signal?.aborted === true) {
+      throw new HoldfastError("unavailable", `Cannot measure ${volume.uuid}: interrupted`);
+    }
+    return this.#usageOf(this.#placeOf(volume));
+  }
+
+  newProjectId(): ProjectId | undefined {
+    return this.enforcement.by === "nothing" ? undefined : this.#quota.allocate();
+  }
+
+  async enlist(volume: Volume, options: { readonly signal?: AbortSignal } = {}): Promise<Enlisted> {
+    await this.#enter("enlist");
+    if (options.signal?.aborted === true) {
+      throw new HoldfastError("unavailable", `Cannot enlist ${volume.uuid}: interrupted`);
+    }
+    const place = this.#placeOf(volume);
+    const usage = this.#usageOf(place);
+    if (this.enforcement.by === "nothing" || volume.projectId === undefined) return { ...usage, wrong: 0, refused: 0 };
+    const isWrong = place.projectId !== volume.projectId || place.loose?.cure === "enlist";
+    place.projectId = volume.projectId;
+    delete place.loose;
+    this.#quota.claim(volume.projectId);
+    this.#quota.limit(volume.projectId, toBytes(volume.size));
+    return { ...usage, wrong: isWrong ? usage.inodes : 0, refused: 0 };
   }
 
   writeLabel(volume: Volume): void {
     this.#failIfTold("writeLabel");
-    const place = this.#volumes.get(volume.uuid) ?? this.#trash.get(volume.uuid);
+    const place = this.#find(volume.uuid);
     if (place === undefined) {
-      throw new HoldfastError("damaged", `Cannot label volume ${volume.role}/${volume.id}: its directory is missing`);
+      throw new HoldfastError("damaged", `Cannot label volume ${nameOf(volume)}: its directory is missing`);
     }
     place.label = volume;
     place.labelSynced = false;
@@ -96,7 +196,7 @@ export class MemoryDisk implements Disk {
   async syncLabels(uuids: readonly Incarnation[]): Promise<void> {
     await this.#enter("syncLabels");
     for (const uuid of uuids) {
-      const place = this.#volumes.get(uuid) ?? this.#trash.get(uuid);
+      const place = this.#find(uuid);
       if (place !== undefined) place.labelSynced = true;
     }
   }
@@ -142,11 +242,50 @@ export class MemoryDisk implements Disk {
     if (place?.foreign !== undefined) throw new HoldfastError("damaged", `Cannot delete ${uuid}: ${place.foreign}`);
     this.#trash.delete(uuid);
     if (place === undefined) return { entries: 0 };
-    this.capacity = {
-      ...this.capacity,
-      freeBytes: Math.min(this.capacity.totalBytes, this.capacity.freeBytes + place.files * this.bytesPerFile),
-    };
+    this.#release(place.projectId);
+    const { totalBytes, freeBytes } = this.capacity;
+    this.capacity = { totalBytes, freeBytes: Math.min(totalBytes, freeBytes + this.#usageOf(place).usedBytes) };
     return { entries: place.files + (place.label === undefined ? 2 : 3) };
+  }
+
+  examineForeign(path: string): Pick<Spare, "uuid" | "directory"> | undefined {
+    if (path.startsWith("/elsewhere/")) return undefined;
+    return { uuid: this.#random.uuid() as Incarnation, directory: this.#foreignPlace(path).directory };
+  }
+
+  async measureForeign(path: string): Promise<VolumeUsage> {
+    await this.#enter("measureForeign");
+    return this.#usageOf(this.#foreignPlace(path));
+  }
+
+  async adopt(volume: Volume): Promise<void> {
+    await this.#enter("adopt");
+    const place = this.#foreignPlace(volume.origin ?? "");
+    if (place.directory.ino !== volume.directory.ino) {
+      throw new HoldfastError("conflict", `Cannot adopt ${volume.origin}: something else is in its place`);
+    }
+    this.#foreign.delete(volume.origin ?? "");
+    this.#volumes.set(volume.uuid, place);
+    this.onAdopted(this.contentPath(volume));
+  }
+
+  async unadopt(volume: Volume): Promise<void> {
+    await this.#enter("unadopt");
+    const { uuid, origin = "" } = volume;
+    const place = this.#volumes.get(uuid);
+    if (place === undefined) return;
+    if (place.directory.ino !== volume.directory.ino) {
+      throw new HoldfastError(
+        "damaged",
+        `Cannot give ${origin} back: ${this.contentPath(volume)} is another directory`,
+      );
+    }
+    if (this.#foreign.has(origin)) {
+      throw new HoldfastError("conflict", `Cannot give ${origin} back: something else has its name now`);
+    }
+    this.#claim(uuid);
+    this.#volumes.delete(uuid);
+    this.#foreign.set(origin, place);
   }
 
   contentPath(volume: Pick<Volume, "uuid" | "phase">): string {
@@ -171,6 +310,24 @@ export class MemoryDisk implements Disk {
     this.#alwaysFailing = error;
   }
 
+  /** A directory that is no volume, in place of what was there. */
+  addForeign(path: string, options: { readonly usedBytes?: number; readonly files?: number } = {}): DirectoryIdentity {
+    const { usedBytes = 0, files = 0 } = options;
+    const directory = this.#newIdentity();
+    this.#foreign.set(path, { directory, labelSynced: false, files, usedBytes });
+    return directory;
+  }
+
+  /** Whoever looks at this path is refused. */
+  refuseForeign(path: string, error: Error): void {
+    this.#foreign.set(path, error);
+  }
+
+  /** What is there under a name that is no volume's. */
+  foreign(): readonly string[] {
+    return [...this.#foreign.keys()].sort();
+  }
+
   /** The directory vanishes, from wherever it is. */
   lose(uuid: Incarnation): void {
     this.#volumes.delete(uuid);
@@ -192,6 +349,42 @@ export class MemoryDisk implements Disk {
     this.#place(uuid).files += 1;
   }
 
+  /** What the content takes from now on, beside its files; bytes. */
+  use(uuid: Incarnation, bytes: number): void {
+    this.#place(uuid).usedBytes = bytes;
+  }
+
+  /** A container writes so many bytes; `false` when the kernel would not let it. */
+  write(uuid: Incarnation, bytes: number): boolean {
+    const place = this.#place(uuid);
+    const limit = this.limitOf(uuid);
+    if (limit !== undefined && this.#usageOf(place).usedBytes + bytes > limit) return false;
+    place.usedBytes += bytes;
+    return true;
+  }
+
+  /** The limit that the kernel has for what is in this place; bytes. */
+  limitOf(uuid: Incarnation): number | undefined {
+    return this.#quota.limitOf(this.#find(uuid)?.projectId);
+  }
+
+  /** The project id that the kernel has for it, which may not be the books'. */
+  projectOf(uuid: Incarnation): ProjectId | undefined {
+    return this.#find(uuid)?.projectId;
+  }
+
+  /** Was made before there were quotas: the kernel knows no project of it. */
+  unenlist(uuid: Incarnation): void {
+    delete this.#place(uuid).projectId;
+  }
+
+  /** The kernel does not hold it any more, until it is cured; the cure `limit` takes its limit away. */
+  loosen(uuid: Incarnation, reason: string, cure: Looseness["cure"]): void {
+    const place = this.#place(uuid);
+    if (cure === "enlist") place.loose = { reason, cure };
+    else if (place.projectId !== undefined) this.#quota.limit(place.projectId, 0);
+  }
+
   /** How many files a container wrote. */
   files(uuid: Incarnation): number {
     return this.#place(uuid).files;
@@ -199,7 +392,7 @@ export class MemoryDisk implements Disk {
 
   /** The label as a reader finds it. */
   label(uuid: Incarnation): Volume | undefined {
-    return (this.#volumes.get(uuid) ?? this.#trash.get(uuid))?.label;
+    return this.#find(uuid)?.label;
   }
 
   /** Where the symlink `volumes/roles/<role>/<id>` points. */
@@ -211,15 +404,20 @@ export class MemoryDisk implements Disk {
   crash(): void {
     this.#pool.length = 0;
     this.#spares.clear();
+    this.#quota.forget();
+    for (const { projectId } of [...this.#volumes.values(), ...this.#trash.values()]) {
+      if (projectId !== undefined) this.#quota.claim(projectId);
+    }
     for (const [uuid, place] of this.#volumes) {
       if (place.label !== undefined || place.files > 0) continue;
       this.#spares.add(uuid);
-      this.#pool.push({ uuid, directory: place.directory });
+      this.#pool.push(spareOf(uuid, place));
     }
   }
 
-  /** The power fails: labels that were not synced are gone too. */
+  /** The power fails: labels that were not synced are gone too, and limits, which never are. */
   powerCut(): void {
+    this.#quota.loseLimits();
     for (const place of [...this.#volumes.values(), ...this.#trash.values()]) {
       if (!place.labelSynced) delete place.label;
     }
@@ -229,7 +427,7 @@ export class MemoryDisk implements Disk {
   #move(volume: Volume, from: Map<Incarnation, Place>, to: Map<Incarnation, Place>): void {
     const place = from.get(volume.uuid) ?? to.get(volume.uuid);
     if (place === undefined || place.directory.ino !== volume.directory.ino) {
-      throw new HoldfastError("damaged", `Cannot move volume ${volume.role}/${volume.id}: its directory is missing`);
+      throw new HoldfastError("damaged", `Cannot move volume ${nameOf(volume)}: its directory is missing`);
     }
     this.#claim(volume.uuid);
     from.delete(volume.uuid);
@@ -244,11 +442,21 @@ export class MemoryDisk implements Disk {
   }
 
   #makeSpare(): void {
+    const projectId = this.newProjectId();
     const uuid = this.#random.uuid() as Incarnation;
-    const directory = this.#newIdentity();
-    this.#volumes.set(uuid, { directory, labelSynced: false, files: 0 });
+    const place: Place = { directory: this.#newIdentity(), labelSynced: false, files: 0, usedBytes: 0 };
+    if (projectId !== undefined) place.projectId = projectId;
+    this.#volumes.set(uuid, place);
     this.#spares.add(uuid);
-    this.#pool.push({ uuid, directory });
+    this.#pool.push(spareOf(uuid, place));
+  }
+
+  #release(id: ProjectId | undefined): void {
+    if (id !== undefined) this.#quota.release(id);
+  }
+
+  #usageOf(place: Place): Required<VolumeUsage> {
+    return { usedBytes: place.usedBytes + place.files * this.bytesPerFile, inodes: place.files + 1 };
   }
 
   #newIdentity(): DirectoryIdentity {
@@ -256,10 +464,27 @@ export class MemoryDisk implements Disk {
     return { ino: String(this.#inodes), birthNs: String(1_900_000_000_000_000_000n + BigInt(this.#inodes)) };
   }
 
+  #foreignPlace(path: string): Place {
+    const place = this.#foreign.get(path);
+    if (place instanceof Error) throw place;
+    if (place === undefined) throw new HoldfastError("invalid", `Cannot adopt ${path}: no such directory`);
+    return place;
+  }
+
   #place(uuid: Incarnation): Place {
-    const place = this.#volumes.get(uuid) ?? this.#trash.get(uuid);
+    const place = this.#find(uuid);
     if (place === undefined) throw new Error(`No directory ${uuid}`);
     return place;
+  }
+
+  #placeOf(volume: Volume): Place {
+    const place = this.#find(volume.uuid);
+    if (place !== undefined) return place;
+    throw new HoldfastError("damaged", `Cannot use volume ${nameOf(volume)}: its directory is missing`);
+  }
+
+  #find(uuid: Incarnation): Place | undefined {
+    return this.#volumes.get(uuid) ?? this.#trash.get(uuid);
   }
 
   async #enter(call: DiskCall): Promise<void> {
@@ -277,6 +502,14 @@ function found(place: Place | undefined): Finding {
   if (place === undefined) return { state: "missing" };
   if (place.foreign !== undefined) return { state: "foreign", reason: place.foreign };
   return { state: "present", directory: place.directory };
+}
+
+function spareOf(uuid: Incarnation, { directory, projectId }: Place): Spare {
+  return projectId === undefined ? { uuid, directory } : { uuid, directory, projectId };
+}
+
+function nameOf({ role, id }: Volume): string {
+  return `${role}/${id}`;
 }
 
 function linkOf(volume: Pick<Volume, "role" | "id">): string {

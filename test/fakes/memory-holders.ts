@@ -1,11 +1,13 @@
 import type { Incarnation } from "../../src/domain/units.ts";
-import type { HeldMount, Holders, HoldingProcess } from "../../src/ports/holders.ts";
+import type { DirectoryHolder, HeldMount, Holders, HoldingProcess } from "../../src/ports/holders.ts";
 
 /** Holders that are as they were put. */
 export class MemoryHolders implements Holders {
   /** Mounts that exist; `namespace: "host"` is the daemon's own. */
   readonly held: HeldMount[] = [];
   readonly holding: HoldingProcess[] = [];
+  /** Directories that are no volumes, and who sits in them. */
+  readonly sitting: DirectoryHolder[] = [];
   /** How often mounts were looked for. */
   looks = 0;
   /** While set, every scan fails with it, as when a namespace cannot be ruled out. */
@@ -19,6 +21,11 @@ export class MemoryHolders implements Holders {
   /** A process that sits in the volume. */
   sitIn(uuid: Incarnation, pid = 4712): void {
     this.holding.push({ uuid, ...someone(pid) });
+  }
+
+  /** A process that sits in a directory that is no volume. */
+  sitInDirectory(directory: string, pid = 4713): void {
+    this.sitting.push({ directory, phrase: `process ${pid}, sleep, / is in it`, pid });
   }
 
   /** Everybody lets go, of one volume or of all. */
@@ -40,6 +47,11 @@ export class MemoryHolders implements Holders {
   async processes(uuids: readonly Incarnation[]): Promise<readonly HoldingProcess[]> {
     this.#failIfTold();
     return this.holding.filter((process) => uuids.includes(process.uuid));
+  }
+
+  async ofDirectories(directories: readonly string[]): Promise<readonly DirectoryHolder[]> {
+    this.#failIfTold();
+    return this.sitting.filter(({ directory }) => directories.includes(directory));
   }
 
   async close(): Promise<void> {}

@@ -86,9 +86,14 @@ export class MemoryMounter implements Mounter {
 
   /** Takes what is on top there away. */
   makeRoom(target: MountTarget): void {
-    const stack = this.#mounts.get(keyOf(target));
+    this.makeRoomAt(keyOf(target));
+  }
+
+  /** The same, at one of `places`. */
+  makeRoomAt(place: string): void {
+    const stack = this.#mounts.get(place);
     stack?.pop();
-    if (stack?.length === 0) this.#mounts.delete(keyOf(target));
+    if (stack?.length === 0) this.#mounts.delete(place);
   }
 
   /** Mounts the same volume once more on top of itself. */

@@ -125,7 +125,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
 }
 
 function emptyTables(): Record<Table, Map<string, string>> {
-  return { reservations: new Map(), volumes: new Map(), containers: new Map(), operations: new Map() };
+  return Object.fromEntries(TABLES.map((table) => [table, new Map()])) as Record<Table, Map<string, string>>;
 }
 
 /** Records are kept as text, so that nobody shares an object with the store. Returns what takes the changes back. */

@@ -18,17 +18,14 @@ import {
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ROOT_DISK } from "../../src/domain/resource.ts";
-import type { AgentId, Incarnation, Role, VolumeId } from "../../src/domain/units.ts";
+import type { AgentId, Role, VolumeId } from "../../src/domain/units.ts";
 import { openDirectoryDisk } from "../../src/host/directory-disk.ts";
 import type { Disk, Spare } from "../../src/ports/disk.ts";
 import { createMemoryLog } from "../auth/memory-log.ts";
 import { type DiskWorld, diskContract } from "../contract/disk.ts";
+import { diskSizesContract } from "../contract/disk-sizes.ts";
+import { PLAIN_LABELS as labels, openDirectoryWorld } from "../support/directory-world.ts";
 import { volumeOn } from "../support/sample-volume.ts";
-
-const labels = {
-  encodeVolume: (volume: object) => Buffer.from(JSON.stringify(volume)),
-  encodeNode: (label: object) => Buffer.from(JSON.stringify(label)),
-};
 
 let root: string;
 let log = createMemoryLog();
@@ -49,38 +46,27 @@ async function open(spares = { min: 4, max: 16 }): Promise<Disk> {
   return disk;
 }
 
-function place(uuid: Incarnation): string {
-  const live = `${root}/volumes/${uuid}`;
-  return existsSync(live) ? live : `${root}/trash/${uuid}`;
+async function openWorld(): Promise<DiskWorld> {
+  return await openDirectoryWorld({ root });
 }
 
-diskContract("directory", async (): Promise<DiskWorld> => {
-  const disk = await open();
+diskContract("directory", openWorld);
+diskSizesContract("directory", openWorld, "nothing");
+
+async function openMemoryWorld(): Promise<DiskWorld> {
+  const inMemory = mkdtempSync("/dev/shm/holdfast-disk-");
+  const world = await openDirectoryWorld({ root: inMemory });
   return {
-    disk,
-    async restart() {
-      for (const old of opened.splice(0)) await old.close();
-      return open({ min: 0, max: 0 });
+    ...world,
+    async dispose() {
+      await world.dispose();
+      rmSync(inMemory, { recursive: true });
     },
-    fill: (uuid) => writeFileSync(`${place(uuid)}/content/file`, "written"),
-    files: (uuid) => readdirSync(`${place(uuid)}/content`).length,
-    lose: (uuid) => rmSync(place(uuid), { recursive: true }),
-    swap(uuid) {
-      renameSync(`${place(uuid)}/content`, `${place(uuid)}/aside`);
-      mkdirSync(`${place(uuid)}/content`);
-    },
-    labelledId(uuid) {
-      const path = `${place(uuid)}/label`;
-      return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).id : undefined;
-    },
-    link({ role, id }) {
-      const path = `${root}/volumes/roles/${role.replaceAll("/", " ")}/${id}`;
-      const target = existsSync(path) ? realpathSync(path).split("/") : [];
-      return target.at(-2) as Incarnation | undefined;
-    },
-    async dispose() {},
   };
-});
+}
+
+diskContract("directory on tmpfs", openMemoryWorld);
+diskSizesContract("directory on tmpfs", openMemoryWorld, "nothing");
 
 async function one(disk: Disk): Promise<Spare> {
   const [spare] = await disk.take(1);

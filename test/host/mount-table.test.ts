@@ -16,6 +16,8 @@ describe("parseMountTable", () => {
     ["a separator before its place", "36 - 98:0 /mnt1 /mnt2 rw master:1 ext3 /dev/root rw"],
     ["an id that is no number", LINE.replace("36", "x36")],
     ["a device that is none", LINE.replace("98:0", "98")],
+    ["an id beyond what is exact", LINE.replace("36", "9007199254740993")],
+    ["a peer group that is no number", LINE.replace("master:1", "master:x")],
     ["a broken escape", LINE.replace("/mnt2", "/mn\\t2")],
     ["an escape beyond a byte", LINE.replace("/mnt2", "/mnt\\777")],
   ])("refuses a line with %s", (_, line) => {

@@ -101,3 +101,31 @@ describe("SparePool", () => {
     expect(pool.has(uuid)).toBe(false);
   });
 });
+
+describe("SparePool with something scarce", () => {
+  test("holds no more ready than it is told, and makes what is asked for all the same", async () => {
+    let free = 10;
+    const { pool, syncs } = newPool({ most: (ready) => Math.floor((free + ready) / 2) });
+    pool.fill();
+    await pool.close();
+    expect(syncs).toEqual([4]);
+    free = 0;
+    expect((await pool.take(4)).length).toBe(4);
+    expect(pool.room).toBe(0);
+  });
+
+  test("a refill that fails again and again is reported once", async () => {
+    const { pool, syncs, failures } = newPool({
+      sync: async (spares) => {
+        syncs.push(spares.length);
+        throw new Error("insufficient");
+      },
+    });
+    for (let round = 1; round <= 3; round += 1) {
+      pool.fill();
+      await expect.poll(() => syncs.length).toBe(round);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(failures.length).toBe(1);
+  });
+});

@@ -17,24 +17,27 @@ const labels = {
   encodeNode: (label: object) => Buffer.from(JSON.stringify(label)),
 };
 
-describe.runIf(mayMount)("DirectoryDisk on a small ext4", () => {
+describe.runIf(mayMount).each([
+  { type: "ext4", size: "16M", mkfs: ["mkfs.ext4", "-q", "-m", "0"], spares: 64 },
+  { type: "xfs", size: "300M", mkfs: ["mkfs.xfs", "-q"], spares: 1024 },
+] as const)("DirectoryDisk on a small $type", ({ type, size, mkfs: [mkfs, ...how], spares }) => {
   let base: string;
   let root: string;
   let disk: Disk;
 
   beforeEach(async () => {
-    base = mkdtempSync(`${realpathSync(tmpdir())}/holdfast-ext4-`);
+    base = mkdtempSync(`${realpathSync(tmpdir())}/holdfast-${type}-`);
     root = `${base}/mounted`;
     mkdirSync(root);
-    execFileSync("truncate", ["-s", "16M", `${base}/image`]);
-    execFileSync("mkfs.ext4", ["-q", "-m", "0", `${base}/image`]);
+    execFileSync("truncate", ["-s", size, `${base}/image`]);
+    execFileSync(mkfs, [...how, `${base}/image`]);
     execFileSync("mount", ["-o", "loop", `${base}/image`, root]);
     disk = await openDirectoryDisk({
       root,
       source: ROOT_DISK,
       labels,
       log: createMemoryLog(),
-      spares: { min: 64, max: 64 },
+      spares: { min: spares, max: spares },
     });
   });
   afterEach(async () => {
@@ -74,6 +77,40 @@ describe.runIf(mayMount)("DirectoryDisk on a small ext4", () => {
     await disk.drop(volume);
   });
 
+  test("says how sizes could be held, and which file system it is", async () => {
+    const uuid = execFileSync("blkid", ["-o", "value", "-s", "UUID", `${base}/image`], { encoding: "utf8" }).trim();
+    expect(disk.fileSystem).toEqual({ type, uuid });
+    expect(disk.enforcement).toEqual({
+      by: "nothing",
+      reason: expect.stringMatching(/^project quotas are off, .*prjquota/),
+    });
+  });
+
+  test("a read-only file system is named by everything that writes", async () => {
+    const [volume] = await create(1);
+    if (volume === undefined) throw new Error("No volume");
+    execFileSync("mount", ["-o", "remount,ro", root]);
+    const readOnly = { code: "unavailable", message: expect.stringContaining("read-only") };
+    await expect(disk.take(spares + 1)).rejects.toMatchObject(readOnly);
+    await expect(disk.drop(volume)).rejects.toMatchObject(readOnly);
+    expect(() => disk.writeLabel({ ...volume, revision: 2 })).toThrow(expect.objectContaining(readOnly));
+    expect(disk.examine(volume.uuid).state).toBe("present");
+  });
+
+  test.runIf(type === "xfs")("a disk that fails is named, and no volume is called missing for it", async () => {
+    const [volume, destroyed] = await create(2);
+    if (volume === undefined || destroyed === undefined) throw new Error("No volumes");
+    await disk.drop(destroyed);
+    execFileSync("xfs_io", ["-x", "-c", "shutdown", root]);
+    const failing = { code: "unavailable", message: expect.stringContaining("error") };
+    await expect(disk.take(spares + 1)).rejects.toMatchObject(failing);
+    await expect(disk.drop(volume)).rejects.toMatchObject(failing);
+    await expect(disk.purge(destroyed.uuid)).rejects.toMatchObject(failing);
+    await expect(disk.measure(volume)).rejects.toMatchObject({ code: "unavailable" });
+    expect(() => disk.writeLabel({ ...volume, revision: 2 })).toThrow(expect.objectContaining(failing));
+    expect(disk.examine(volume.uuid).state).toBe("foreign");
+  });
+
   test("volumes, and not trash, on another file system are refused", async () => {
     mkdirSync(`${base}/other/trash`, { recursive: true });
     mount(root, `${base}/other/trash`, null, MS.BIND);
@@ -88,7 +125,7 @@ describe.runIf(mayMount)("DirectoryDisk on a small ext4", () => {
   test("drop and labels work on a full disk, which spares make room for", async () => {
     const volumes = await create(150);
     fill();
-    await expect(disk.take(500)).rejects.toMatchObject({ code: "disk_full" });
+    await expect(disk.take(spares + 400)).rejects.toMatchObject({ code: "disk_full" });
     fill();
     for (const volume of volumes) {
       await disk.drop(volume);

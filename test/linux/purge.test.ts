@@ -5,12 +5,14 @@ import {
   chownSync,
   closeSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -18,8 +20,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Incarnation } from "../../src/domain/units.ts";
+import { createPurger, type Purger, type PurgerOptions } from "../../src/host/purge.ts";
 import { purgeTree } from "../../src/host/purge-tree.ts";
 import {
   geteuid,
@@ -164,6 +168,24 @@ describe("purge of hostile content", () => {
     expectGone();
   });
 
+  it("leaves another directory alone that gets the name of the one that is meant", () => {
+    writeFileSync(join(content, "file"), "");
+    const { ino, birthtimeNs } = lstatSync(join(trash.path, UUID), { bigint: true });
+    const steps = purgeTree({ ...trash, only: { ino: String(ino), birthNs: String(birthtimeNs) } }, UUID);
+    steps.next();
+    renameSync(join(trash.path, UUID), join(root, "away"));
+    mkdirSync(join(trash.path, UUID));
+    writeFileSync(join(trash.path, UUID, "of others"), "");
+    const goOn = () => {
+      while (steps.next().done !== true);
+    };
+    expect(goOn).toThrow(expect.objectContaining({ code: "damaged" }));
+    expect(readdirSync(join(root, "away"))).toEqual([]);
+    expect(readdirSync(join(trash.path, UUID))).toEqual(["of others"]);
+    expect(() => purgeTree({ ...trash, only: { ino: "1", birthNs: "1" } }, UUID).next()).toThrow("another directory");
+    expect(readdirSync(join(trash.path, UUID))).toEqual(["of others"]);
+  });
+
   it("deletes the label first, so that half of a content is not found and taken for a volume", () => {
     writeFileSync(join(trash.path, UUID, "label"), "");
     writeFileSync(join(content, "file"), "");
@@ -195,7 +217,124 @@ describe("purge of hostile content", () => {
   });
 });
 
+describe("purge in its thread", () => {
+  let purgers: Purger[];
+  beforeEach(() => {
+    purgers = [];
+  });
+  afterEach(() => Promise.all(purgers.map((purger) => purger.close())));
+
+  function start(options?: PurgerOptions): Purger {
+    const purger = createPurger(options);
+    purgers.push(purger);
+    return purger;
+  }
+
+  it("rests behind every slice while there is other work, and ends at once without", async () => {
+    const asksWhileBusy = 10;
+    fill(10_000);
+    const askedMs: number[] = [];
+    const isBusy = () => askedMs.push(performance.now()) <= asksWhileBusy;
+    expect(await start({ isBusy }).purge(trash, UUID)).toEqual({ entries: 10_002 });
+    const busy = askedMs.slice(1, asksWhileBusy + 1).map((atMs, index) => atMs - (askedMs[index] ?? atMs));
+    expect(busy).toHaveLength(asksWhileBusy);
+    expect(Math.min(...busy)).toBeGreaterThan(15);
+    expectGone();
+  });
+
+  it("takes a main thread that works for other work, and one that waits for none", { timeout: 60_000 }, async () => {
+    const purger = start();
+    const quietMs = await timed(purger);
+    const work = setInterval(spin, 10);
+    const busyMs = await timed(purger).finally(() => clearInterval(work));
+    expect(busyMs).toBeGreaterThan(2 * quietMs);
+  });
+
+  it("is interrupted while it rests, and goes on later", async () => {
+    fill(10_000);
+    const purger = start({ isBusy: () => true });
+    const interruption = new AbortController();
+    const interrupted = purger.purge(trash, UUID, interruption.signal);
+    await sleep(50);
+    interruption.abort();
+    await expect(interrupted).rejects.toMatchObject({ code: "unavailable" });
+    expect(existsSync(content)).toBe(true);
+    await start({ isBusy: () => false }).purge(trash, UUID);
+    expectGone();
+  });
+
+  it("has the processor and the disk behind others", async () => {
+    const before = new Set(threads());
+    const purger = start();
+    await purger.purge(trash, UUID);
+    const lowered = threads().filter((id) => !before.has(id) && niceOf(id) === 10);
+    expect(lowered).toHaveLength(1);
+    const { execFileSync } = await import("node:child_process");
+    const text = execFileSync("/usr/bin/ionice", ["-p", String(lowered[0])], { encoding: "utf8" });
+    expect(text.trim()).toBe("best-effort: prio 7");
+  });
+
+  async function timed(purger: Purger): Promise<number> {
+    fill(10_000);
+    const startedMs = performance.now();
+    await purger.purge(trash, UUID);
+    return performance.now() - startedMs;
+  }
+});
+
+/** Files in the volume, which is made again when it is gone. */
+function fill(count: number): void {
+  mkdirSync(content, { recursive: true });
+  for (let file = 0; file < count; file += 1) writeFileSync(join(content, `file-${file}`), "");
+}
+
+/** Something that takes a main thread some time. */
+function spin(): void {
+  const endMs = performance.now() + 5;
+  while (performance.now() < endMs);
+}
+
+function threads(): readonly string[] {
+  return readdirSync("/proc/self/task");
+}
+
+function niceOf(threadId: string): number {
+  const stat = readFileSync(`/proc/self/task/${threadId}/stat`, "utf8");
+  return Number(stat.replace(/^.*\) /s, "").split(" ")[16]);
+}
+
 describe.runIf(geteuid() === 0)("purge of hostile content, as root", () => {
+  it("names what it may not remove, deletes the rest, and is done once it may", async () => {
+    const kept = [join(content, "below", "frozen"), join(content, "frozen-directory")] as const;
+    mkdirSync(join(content, "below"));
+    mkdirSync(kept[1]);
+    writeFileSync(kept[0], "");
+    fill(100);
+    if (!kept.every((path) => setFlags(path, INODE.IMMUTABLE))) return;
+    try {
+      const { spawnSync } = await import("node:child_process");
+      const program = [process.execPath, join(import.meta.dirname, "purge-once-worker.ts"), trash.path, UUID];
+      const powerless = ["--bounding-set=-linux_immutable", "--", ...program];
+      const { stdout } = spawnSync("setpriv", powerless, { encoding: "utf8" });
+      const refusal = JSON.parse(stdout) as { readonly code: string; readonly message: string };
+      expect(refusal.code).toBe("unsupported");
+      expect(kept.filter((path) => refusal.message.includes(path))).toHaveLength(1);
+      expect(readdirSync(content).sort()).toEqual(["below", "frozen-directory"]);
+    } finally {
+      for (const path of kept) setFlags(path, 0);
+    }
+    purge();
+    expectGone();
+  });
+
+  it("deletes more names than it reads at once, of files and directories mixed", () => {
+    fill(40_000);
+    for (let directory = 0; directory < 500; directory += 1)
+      mkdirSync(join(content, `directory-${directory}`, "below"), { recursive: true });
+    expect(purge()).toBe(41_002);
+    expectGone();
+  });
+
   it.each(["directory", "file"] as const)(
     "stops at a %s that is mounted inside, names it, and leaves it alone",
     (kind) => {

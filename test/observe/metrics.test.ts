@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createMetrics } from "../../src/observe/metrics.ts";
+import { createMetrics, type Sample } from "../../src/observe/metrics.ts";
 
 describe("createMetrics", () => {
   test("shows NaN for a number that cannot be told, and everything else", async () => {
@@ -8,7 +8,7 @@ describe("createMetrics", () => {
     metrics.labelledGauge({
       name: "holdfast_broken_too",
       help: "Broken too",
-      label: "disk",
+      labels: ["disk"],
       collect: () => {
         throw new Error("EIO");
       },
@@ -52,13 +52,17 @@ describe("createMetrics", () => {
 
   test("asks for gauges whenever somebody looks, and forgets labels that are gone", async () => {
     const metrics = createMetrics();
-    const states = new Map([["attached", 2]]);
-    metrics.labelledGauge({ name: "holdfast_volumes", help: "Volumes", label: "state", collect: () => states });
-    expect(await metrics.render()).toContain('holdfast_volumes{state="attached"} 2');
-    states.clear();
-    states.set("detached", 3);
+    const samples: Sample<"state" | "role">[] = [[{ state: "attached", role: 'a"b' }, 2]];
+    metrics.labelledGauge({
+      name: "holdfast_volumes",
+      help: "Volumes",
+      labels: ["state", "role"],
+      collect: () => samples,
+    });
+    expect(await metrics.render()).toContain('holdfast_volumes{state="attached",role="a\\"b"} 2');
+    samples[0] = [{ state: "detached", role: "ads" }, 3];
     const text = await metrics.render();
-    expect(text).toContain('holdfast_volumes{state="detached"} 3');
+    expect(text).toContain('holdfast_volumes{state="detached",role="ads"} 3');
     expect(text).not.toContain('state="attached"');
   });
 

@@ -14,6 +14,8 @@ export interface BookedVolume {
   readonly id: string;
   readonly sizeMb: number;
   readonly live: boolean;
+  /** Protected or pinned. */
+  readonly marked: boolean;
 }
 
 export interface Books {
@@ -38,7 +40,13 @@ export function booksOf(contents: StoreContents, role: string): Books {
     reservedMb: sum([...reservations.values()].filter(isOf(role)).map(({ size }) => size / 1_000)),
     volumes: [...volumes.values()]
       .filter((volume) => volume.role === role)
-      .map(({ uuid, id, size, phase }) => ({ uuid, id, sizeMb: size / 1_000, live: phase === "live" })),
+      .map(({ uuid, id, size, phase, ...marks }) => ({
+        uuid,
+        id,
+        sizeMb: size / 1_000,
+        live: phase === "live",
+        marked: marks.protected === true || marks.pinned === true,
+      })),
     attached: [...containers.values()]
       .filter(({ id }) => id.startsWith(`${role}-`))
       .flatMap(({ id, attachments }) =>
@@ -68,8 +76,8 @@ function sameVolumes(actual: Books, booked: Books): boolean {
   return seen.toSorted().join() === booked.volumes.map(describe).toSorted().join();
 }
 
-function describe({ uuid, id, sizeMb, live }: BookedVolume): string {
-  return `${uuid} ${id} ${sizeMb} ${live ? "live" : "retained"}`;
+function describe({ uuid, id, sizeMb, live, marked }: BookedVolume): string {
+  return `${uuid} ${id} ${sizeMb} ${live ? "live" : "retained"}${marked ? " marked" : ""}`;
 }
 
 function show(books: Books): string {

@@ -114,6 +114,8 @@ export class Client {
     const wishes = [
       () => this.#reservation(engine, books),
       () => this.#create(engine, books),
+      // Where quotas are, files are enlisted behind the answer, by as many recoveries as it takes.
+      ...(this.#world.disk.enforcement.by === "nothing" ? [() => this.#adopt(engine, books)] : []),
       () => this.#attach(engine, books),
       () => this.#attach(engine, books),
       () => this.#detach(engine, books),
@@ -129,10 +131,16 @@ export class Client {
             () => this.#destroy(engine, books, this.#chance.pick(live)),
             () => this.#resize(engine, books, this.#chance.pick(live)),
             () => this.#recreate(engine, books, this.#chance.pick(live)),
+            () => this.#mark(engine, books, this.#chance.pick(live)),
           ]),
       ...(retained.length === 0
         ? []
-        : [1, 2].map(() => () => this.#restore(engine, books, this.#chance.pick(retained)))),
+        : [
+            () => this.#restore(engine, books, this.#chance.pick(retained)),
+            () => this.#restore(engine, books, this.#chance.pick(retained)),
+            () => this.#collect(engine, books, this.#chance.pick(retained)),
+            () => this.#mark(engine, books, this.#chance.pick(retained)),
+          ]),
     ];
     return this.#chance.pick(wishes)();
   }
@@ -152,7 +160,26 @@ export class Client {
     const id = this.#chance.pick(IDS);
     return {
       ask: () => this.#perform(engine, [{ type: "CREATE", volumes: [volume(id, sizeMb, this.#stack)] }]),
-      after: { ...books, volumes: [...books.volumes, { uuid: NEW, id, sizeMb, live: true }] },
+      after: { ...books, volumes: [...books.volumes, { uuid: NEW, id, sizeMb, live: true, marked: false }] },
+    };
+  }
+
+  /** Takes what is reserved and free, and reserves what is missing. */
+  #adopt(engine: NodeEngine, books: Books): Wish {
+    const sizeMb = 10;
+    const id = this.#chance.pick(IDS);
+    const directory = `/srv/${this.role}-${this.#world.strayInodes.size}`;
+    this.#world.layDown(directory);
+    const adoption = { directory, role: this.role as Role, id: id as VolumeId, size: (sizeMb * 1_000) as MilliMb };
+    const usedMb = sum(books.volumes.filter(({ live }) => live).map((one) => one.sizeMb));
+    const missingMb = Math.max(0, sizeMb - (books.reservedMb - usedMb));
+    return {
+      ask: () => engine.adopt(PEER, { adoptions: [adoption], dryRun: false }),
+      after: {
+        ...books,
+        reservedMb: books.reservedMb + missingMb,
+        volumes: [...books.volumes, { uuid: NEW, id, sizeMb, live: true, marked: false }],
+      },
     };
   }
 
@@ -173,7 +200,7 @@ export class Client {
           this.#destroying(target),
           { type: "CREATE", volumes: [volume(id, sizeMb, this.#stack)] },
         ]),
-      after: { ...after, volumes: [...after.volumes, { uuid: NEW, id, sizeMb, live: true }] },
+      after: { ...after, volumes: [...after.volumes, { uuid: NEW, id, sizeMb, live: true, marked: false }] },
     };
   }
 
@@ -199,8 +226,32 @@ export class Client {
       after: {
         ...books,
         reservedMb: Math.max(books.reservedMb, used + target.sizeMb),
-        volumes: books.volumes.map((one) => (one === target ? { ...one, id, live: true } : one)),
+        volumes: books.volumes.map((one) => (one === target ? { ...one, id, live: true, marked: false } : one)),
       },
+    };
+  }
+
+  /** Protects a live volume or pins a destroyed one, or takes that away. */
+  #mark(engine: NodeEngine, books: Books, target: BookedVolume): Wish {
+    const mark = target.live ? "protect" : "pin";
+    const marked = !target.marked;
+    const uuid = target.uuid as Incarnation;
+    return {
+      ask: () => engine.mark(PEER, { uuid, mark: marked ? mark : `un${mark}` }),
+      after: { ...books, volumes: books.volumes.map((one) => (one === target ? { ...one, marked } : one)) },
+    };
+  }
+
+  /** Deletes what was destroyed, for good. What stays, somebody holds or something broke. */
+  #collect(engine: NodeEngine, books: Books, target: BookedVolume): Wish {
+    const uuid = target.uuid as Incarnation;
+    return {
+      ask: async () => {
+        this.#world.mayGo.add(uuid);
+        const { kept } = await engine.collect(PEER, { dryRun: false, uuids: [uuid] });
+        if (kept.length > 0) throw new HoldfastError("internal", kept[0]?.reason ?? "");
+      },
+      after: { ...books, volumes: books.volumes.filter((one) => one !== target) },
     };
   }
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Operation } from "../../src/domain/operation.ts";
 import type { ContainerId, ContainerPath, MilliMb, Role, VolumeId } from "../../src/domain/units.ts";
-import type { LendRequest } from "../../src/engine/engine.ts";
+import type { LendRequest, Mark } from "../../src/engine/engine.ts";
 import type { NodeEngine } from "../../src/engine/node-engine.ts";
 import { disk, volume } from "../domain/world.ts";
 import { ADS, creating, destroying, outcomeOf, PEER, reserving } from "../engine/rig.ts";
@@ -20,12 +20,14 @@ const perform =
 const CONTAINER = "ads-web" as ContainerId;
 
 /** `volumes` by path. */
-const attach =
-  (volumes: Readonly<Record<string, string>>) =>
+const attach = (volumes: Readonly<Record<string, string>>) => attachIn("/sandbox", volumes);
+
+const attachIn =
+  (sandbox: string, volumes: Readonly<Record<string, string>>) =>
   (engine: NodeEngine): Promise<unknown> =>
     engine.attach(PEER, {
       container: CONTAINER,
-      sandbox: "/sandbox",
+      sandbox,
       volumes: Object.entries(volumes).map(([path, id]) => ({
         role: "ads" as Role,
         id: id as VolumeId,
@@ -45,6 +47,54 @@ const restore = (as?: string) => (engine: NodeEngine) =>
     id: "old" as VolumeId,
     ...(as === undefined ? {} : { as: as as VolumeId }),
   });
+
+const mark =
+  (mark: Mark, id: string): Request =>
+  (engine) =>
+    engine.mark(PEER, { role: "ads" as Role, id: id as VolumeId, mark });
+
+/** Everything that was destroyed. */
+const collect: Request = async (engine, world) => {
+  const retained = [...world.store.contents().records.volumes.values()].filter(({ phase }) => phase === "retained");
+  const uuids = retained.map(({ uuid }) => uuid);
+  for (const uuid of uuids) world.mayGo.add(uuid);
+  return engine.collect(PEER, { dryRun: false, uuids });
+};
+
+/** Directories beside the volumes. */
+const leave =
+  (...ids: readonly string[]): Request =>
+  async (_engine, world) => {
+    for (const id of ids) world.layDown(`/srv/${id}`);
+  };
+
+const adopt =
+  (...ids: readonly string[]) =>
+  (engine: NodeEngine): Promise<unknown> =>
+    engine.adopt(PEER, {
+      adoptions: ids.map((id) => ({ directory: `/srv/${id}`, role: "ads" as Role, id: id as VolumeId })),
+      dryRun: false,
+    });
+
+const BOX = "/srv/boxes/web";
+
+/** A container with a volume in a directory of its own. */
+const unpack: Request = async (engine, world) => {
+  world.unpack(BOX);
+  await attachIn(BOX, { data: "db" })(engine);
+};
+
+const discard: Request = (engine) => engine.discardSandbox(PEER, BOX);
+
+const unpackAndDiscard: Request = async (engine, world) => {
+  await unpack(engine, world);
+  await discard(engine, world);
+};
+
+const collectSandbox: Request = async (engine, world) => {
+  world.boxes.delete(BOX);
+  return engine.collect(PEER, { dryRun: false, sandboxes: [BOX] });
+};
 
 /** A process sits in every volume that is mounted. */
 const sit = (world: World): void => {
@@ -107,6 +157,31 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
   lend: { request: lend },
   giveBack: { before: lend, request: (engine) => engine.giveBack(PEER, LOAN) },
+  protect: { request: mark("protect", "db") },
+  pin: { request: mark("pin", "old") },
+  unpin: { before: mark("pin", "old"), request: mark("unpin", "old") },
+  "restore of what is pinned": { before: mark("pin", "old"), request: restore() },
+  collect: { request: collect },
+  adopt: { before: leave("web"), request: adopt("web") },
+  "adopt of two": { before: leave("web", "api"), request: adopt("web", "api") },
+  "adopt of what somebody enters meanwhile": {
+    before: leave("web", "api"),
+    request: async (engine, world) => {
+      world.disk.onAdopted = (path) => world.holders.sitInDirectory(path);
+      await adopt("web", "api")(engine);
+    },
+  },
+  "gc add": { before: unpack, request: discard },
+  "gc add that is busy": { before: unpack, meanwhile: sit, request: discard },
+  "gc keep": { before: unpackAndDiscard, request: (engine) => engine.keepSandbox(PEER, BOX) },
+  "collect of a sandbox": { before: unpackAndDiscard, request: collectSandbox },
+  "collect of a sandbox that was taken back": {
+    before: unpackAndDiscard,
+    request: async (engine, world) => {
+      world.boxes.delete(BOX);
+      await Promise.all([outcomeOf(collectSandbox(engine, world)), outcomeOf(engine.keepSandbox(PEER, BOX))]);
+    },
+  },
   restore: { request: restore() },
   "restore under another id": { request: restore("renamed") },
   "restore from unreserved disk": {

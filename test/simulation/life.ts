@@ -9,6 +9,7 @@ import type { Clock } from "../../src/ports/clock.ts";
 import type { Disk } from "../../src/ports/disk.ts";
 import type { Holders } from "../../src/ports/holders.ts";
 import type { Mounter } from "../../src/ports/mounter.ts";
+import type { Sandboxes } from "../../src/ports/sandboxes.ts";
 import type { Store } from "../../src/ports/store.ts";
 import type { MemoryStore } from "../fakes/memory-store.ts";
 import type { Chance } from "./chance.ts";
@@ -159,6 +160,15 @@ export function mortalDisk(disk: Disk, life: Life, onUndo: (volume: Volume) => v
     source: disk.source,
     root: disk.root,
     fileSystem: disk.fileSystem,
+    enforcement: disk.enforcement,
+    directory: disk.directory,
+    claim: (volumes) => life.act(() => disk.claim(volumes)),
+    limit: (volume) => life.act(() => disk.limit(volume)),
+    looseness: (volume) => life.act(() => disk.looseness(volume)),
+    usageOf: (volume) => life.act(() => disk.usageOf(volume)),
+    measure: (volume, options) => life.call(() => disk.measure(volume, options)),
+    newProjectId: () => life.act(() => disk.newProjectId()),
+    enlist: (volume, options) => life.call(() => disk.enlist(volume, options)),
     take: (count) => life.call(() => disk.take(count)),
     giveBack: (spares) => life.act(() => disk.giveBack(spares)),
     writeLabel: (volume) => life.act(() => disk.writeLabel(volume)),
@@ -178,6 +188,18 @@ export function mortalDisk(disk: Disk, life: Life, onUndo: (volume: Volume) => v
         () => undoing(volume, () => disk.drop(volume)),
       ),
     purge: (uuid, options) => life.call(() => disk.purge(uuid, options)),
+    examineForeign: (path) => life.act(() => disk.examineForeign(path)),
+    measureForeign: (path, options) => life.call(() => disk.measureForeign(path, options)),
+    adopt: (volume) =>
+      life.callUnsynced(
+        () => disk.adopt(volume),
+        () => disk.unadopt(volume),
+      ),
+    unadopt: (volume) =>
+      life.callUnsynced(
+        () => disk.unadopt(volume),
+        () => disk.adopt(volume),
+      ),
     contentPath: (volume) => disk.contentPath(volume),
     usage: () => life.call(() => disk.usage()),
     close: () => disk.close(),
@@ -199,7 +221,19 @@ export function mortalHolders(holders: Holders, life: Life): Holders {
   return {
     mounts: (uuids, scope) => life.call(() => holders.mounts(uuids, scope)),
     processes: (uuids) => life.call(() => holders.processes(uuids)),
+    ofDirectories: (directories) => life.call(() => holders.ofDirectories(directories)),
     close: () => holders.close(),
+  };
+}
+
+export function mortalSandboxes(sandboxes: Sandboxes, life: Life): Sandboxes {
+  return {
+    examine: (path, disks) => life.act(() => sandboxes.examine(path, disks)),
+    find: (sandbox) => life.act(() => sandboxes.find(sandbox)),
+    usage: (path) => life.call(() => sandboxes.usage(path)),
+    detach: (sandbox, disks, options) => life.act(() => sandboxes.detach(sandbox, disks, options)),
+    purge: (sandbox, options) => life.call(() => sandboxes.purge(sandbox, options)),
+    close: () => sandboxes.close(),
   };
 }
 

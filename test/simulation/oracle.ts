@@ -3,10 +3,11 @@
 import { freeOf, NodeState } from "../../src/domain/node.ts";
 import type { Change, Container, Volume } from "../../src/domain/records.ts";
 import { TABLES } from "../../src/domain/records.ts";
+import { toBytes } from "../../src/domain/units.ts";
 import type { StoreContents } from "../../src/ports/store.ts";
 import { disk } from "../domain/world.ts";
 import { keyOf } from "../fakes/memory-mounter.ts";
-import { DECLARED_MB, type World } from "./world.ts";
+import { DECLARED_MB, SANDBOX_NAMES, type World } from "./world.ts";
 
 /** Everything that is wrong, one sentence each. */
 export async function violations(world: World): Promise<string[]> {
@@ -15,8 +16,12 @@ export async function violations(world: World): Promise<string[]> {
   const containers = [...contents.records.containers.values()];
   return [
     ...lostVolumes(world, contents),
+    ...lostStrays(world, contents),
+    ...wrongSandboxes(world, contents),
     ...volumes.flatMap((volume) => wrongPlace(world, volume)),
     ...volumes.flatMap((volume) => wrongLabel(world, volume)),
+    ...volumes.flatMap((volume) => wrongLimit(world, volume)),
+    ...sharedProjects(volumes),
     ...(await orphans(world, contents)),
     ...wrongSizes(contents),
     ...(await wrongMounts(world, contents, containers)),
@@ -24,11 +29,33 @@ export async function violations(world: World): Promise<string[]> {
   ];
 }
 
-/** Nothing is ever collected here, so whatever was there once still is. */
+/** Whatever was there once still is, unless somebody asked for its end. */
 function lostVolumes(world: World, contents: StoreContents): string[] {
   return [...world.files.keys()]
-    .filter((uuid) => !contents.records.volumes.has(uuid))
+    .filter((uuid) => !contents.records.volumes.has(uuid) && !world.mayGo.has(uuid))
     .map((uuid) => `Volume ${uuid} is not remembered any more`);
+}
+
+/** What was to be adopted is where it was, or a volume. */
+function lostStrays(world: World, contents: StoreContents): string[] {
+  const inodes = new Set([...contents.records.volumes.values()].map(({ directory }) => directory.ino));
+  return [...world.strays]
+    .filter(([path, ino]) => world.disk.foreign().includes(path) === inodes.has(ino))
+    .map(([path, ino]) => `Directory ${path} is ${inodes.has(ino) ? "both there and" : "neither there nor"} a volume`);
+}
+
+/** A sandbox is whole, or gone with its record; and no volume went with one. */
+function wrongSandboxes(world: World, contents: StoreContents): string[] {
+  const { sandboxes } = contents.records;
+  const halfDone = [...sandboxes.values()].filter(
+    ({ path, collecting }) => collecting === true || world.sandboxes.names(path) !== SANDBOX_NAMES,
+  );
+  const lost = [...world.boxes].filter((path) => !world.sandboxes.has(path));
+  return [
+    ...halfDone.map(({ path }) => `Sandbox ${path} is half collected, or remembered and gone`),
+    ...lost.map((path) => `Sandbox ${path} is gone, and nobody asked for that`),
+    ...world.sandboxes.disasters.map((place) => `A sandbox was deleted with what is mounted at ${place}`),
+  ];
 }
 
 function wrongPlace(world: World, { uuid, phase }: Volume): string[] {
@@ -54,6 +81,22 @@ function wrongLabel(world: World, volume: Volume): string[] {
   return [`The symlink of ${volume.role}/${id} points to ${world.disk.link(volume)}, not ${uuid}`];
 }
 
+/** What the kernel should hold to its size it does, by the project id that is recorded. */
+function wrongLimit(world: World, { uuid, size, phase, projectId, directory }: Volume): string[] {
+  if (world.disk.enforcement.by === "nothing" || phase !== "live") return [];
+  const limit = world.disk.limitOf(uuid);
+  const project = world.disk.projectOf(uuid);
+  // What was adopted has yet to be looked at, file by file.
+  if (project === undefined && world.strayInodes.has(directory.ino)) return [];
+  if (project !== projectId) return [`Volume ${uuid} has project id ${project}, recorded is ${projectId}`];
+  return limit === toBytes(size) ? [] : [`Volume ${uuid} is held to ${limit} bytes, its size is ${toBytes(size)}`];
+}
+
+function sharedProjects(volumes: readonly Volume[]): string[] {
+  const ids = volumes.flatMap(({ projectId }) => projectId ?? []);
+  return new Set(ids).size === ids.length ? [] : [`Two volumes have one project id: ${ids}`];
+}
+
 async function orphans(world: World, contents: StoreContents): Promise<string[]> {
   const { volumes, trash } = await world.disk.list(() => false);
   return [...volumes, ...trash]
@@ -67,7 +110,8 @@ function wrongSizes(contents: StoreContents): string[] {
     for (const [key, value] of contents.records[table]) state.apply({ table, key, value } as Change);
   }
   const pools = [...state.pools].filter((pool) => freeOf(pool) < 0);
-  const total = [...state.resources()].reduce((sum, { size }) => sum + size, 0);
+  const pinned = [...state.volumes.values()].filter((volume) => volume.pinned === true);
+  const total = [...state.resources(), ...pinned].reduce((sum, { size }) => sum + size, 0);
   return [
     ...pools.map((pool) => `Pool ${pool.key} has ${freeOf(pool)} free`),
     ...(total === DECLARED_MB * 1_000 ? [] : [`${DECLARED_MB * 1_000} was declared, ${total} is there`]),

@@ -6,40 +6,67 @@ import type { Incarnation } from "../../src/domain/units.ts";
 import { NodeEngine } from "../../src/engine/node-engine.ts";
 import type { Log } from "../../src/ports/log.ts";
 import { disk } from "../domain/world.ts";
-import { SILENT } from "../engine/rig.ts";
+import { PEER, SILENT } from "../engine/rig.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
 import { fakeRandom } from "../fakes/fake-random.ts";
 import { MemoryDisk } from "../fakes/memory-disk.ts";
+import { NO_DRIVES } from "../fakes/memory-drives.ts";
 import { MemoryHolders } from "../fakes/memory-holders.ts";
 import { MemoryMounter } from "../fakes/memory-mounter.ts";
 import { MemoryProcesses } from "../fakes/memory-processes.ts";
+import { MemorySandboxes } from "../fakes/memory-sandboxes.ts";
 import { createMemoryStore } from "../fakes/memory-store.ts";
 import type { Chance } from "./chance.ts";
-import { drive, Life, mortalClock, mortalDisk, mortalHolders, mortalMounter, mortalStore } from "./life.ts";
+import {
+  drive,
+  Life,
+  mortalClock,
+  mortalDisk,
+  mortalHolders,
+  mortalMounter,
+  mortalSandboxes,
+  mortalStore,
+} from "./life.ts";
 
 export const DECLARED_MB = 1_000;
 const QUIET: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 export type Death = "kill" | "power cut";
 
+/** How many names a sandbox has. */
+export const SANDBOX_NAMES = 3;
+
 export class World {
   readonly store = createMemoryStore();
   readonly mounter = new MemoryMounter();
   readonly holders = new MemoryHolders();
   readonly processes = new MemoryProcesses();
+  readonly sandboxes = new MemorySandboxes({ mounter: this.mounter });
   readonly clock = new FakeClock();
   readonly disk: MemoryDisk;
   /** Every incarnation that was ever seen in the checkpoint, with the files that containers wrote into it. */
   readonly files = new Map<Incarnation, number>();
 
+  /** What somebody asked to be deleted for good. */
+  readonly mayGo = new Set<Incarnation>();
+
   readonly #inits = new Map<string, ContainerProcess>();
   #lastPid = 1_000;
+
+  /** Directories that are to be adopted, by path: each is there, or is a volume's. Its inode. */
+  readonly strays = new Map<string, string>();
+  /** The inodes of all that there ever were. */
+  readonly strayInodes = new Set<string>();
+
+  /** Sandboxes that nobody asked to collect. */
+  readonly boxes = new Set<string>();
 
   /** Ids whose symlinks a power cut may have left in any state. */
   readonly doubtfulLinks = new Set<string>();
 
   constructor(seed: number) {
-    this.disk = new MemoryDisk({ random: fakeRandom(seed) });
+    const enforcement = seed % 2 === 0 ? "nothing" : "project-quota";
+    this.disk = new MemoryDisk({ random: fakeRandom(seed), enforcement });
   }
 
   engine(life: Life): NodeEngine {
@@ -49,9 +76,11 @@ export class World {
       disks: new Map([
         [sourceKey(this.disk.source), mortalDisk(this.disk, life, ({ id }) => this.doubtfulLinks.add(id))],
       ]),
+      drives: NO_DRIVES,
       mounter: mortalMounter(this.mounter, life),
       holders: mortalHolders(this.holders, life),
       processes: this.processes,
+      sandboxes: mortalSandboxes(this.sandboxes, life),
       clock: mortalClock(this.clock, life),
       log: QUIET,
       metrics: SILENT,
@@ -71,11 +100,26 @@ export class World {
     return [...this.store.contents().records.volumes.values()].filter(({ role }) => role === "common");
   }
 
-  /** Remembers every volume of the checkpoint; a new one is empty. */
+  /** Remembers every volume of the checkpoint that is not just being adopted; a new one is empty. */
   getToKnow(): void {
-    for (const { uuid } of this.store.contents().records.volumes.values()) {
-      if (!this.files.has(uuid)) this.files.set(uuid, 0);
+    for (const { uuid, origin } of this.store.contents().records.volumes.values()) {
+      if (origin === undefined && !this.files.has(uuid)) this.files.set(uuid, 0);
     }
+    // What is a volume now may be collected one day.
+    for (const path of this.strays.keys()) if (!this.disk.foreign().includes(path)) this.strays.delete(path);
+  }
+
+  /** A directory beside the volumes, with 1 MB in it. */
+  layDown(path: string): void {
+    const { ino } = this.disk.addForeign(path, { usedBytes: 2 ** 20 });
+    this.strays.set(path, ino);
+    this.strayInodes.add(ino);
+  }
+
+  /** A container's directory. */
+  unpack(path: string): void {
+    this.sandboxes.add(path, SANDBOX_NAMES);
+    this.boxes.add(path);
   }
 
   /** A container writes into a volume that is attached. */
@@ -142,6 +186,8 @@ export class World {
     const life = new Life();
     const engine = this.engine(life);
     await drive(life, engine.start());
+    // Waits for what goes on in the background; by itself nothing is due.
+    await drive(life, engine.collect(PEER, { dryRun: false }));
     await drive(life, engine.stop());
     this.disk.crash();
   }

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "n
 import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { codeOf } from "../../src/domain/error.ts";
+import { codeOf, type HoldfastError } from "../../src/domain/error.ts";
 import type { StoreContents } from "../../src/ports/store.ts";
 import { CheckpointFile } from "../../src/store/checkpoint-file.ts";
 import { ContentsBuilder } from "../../src/store/contents.ts";
@@ -10,6 +10,7 @@ import { sampleUuid, sampleVolume, setVolume } from "../contract/samples.ts";
 import { type CheckpointPlace, makeCheckpointPlace } from "./place.ts";
 
 const VOLUMES = 40;
+const PAGE_BYTES = 4096;
 
 describe("a damaged checkpoint", () => {
   let place: CheckpointPlace;
@@ -78,6 +79,18 @@ describe("a damaged checkpoint", () => {
       message: `Cannot open the checkpoint ${place.checkpoint}: ${reason}`,
     });
     expect(readFileSync(place.checkpoint).equals(before)).toBe(true);
+  });
+
+  it("whose pages are scrambled is refused in one line", async () => {
+    const bytes = readFileSync(place.checkpoint);
+    bytes.fill(0xa5, 2 * PAGE_BYTES, 3 * PAGE_BYTES);
+    writeFileSync(place.checkpoint, bytes);
+    const { code, message } = await open().then(
+      () => expect.unreachable("it opens"),
+      (error: HoldfastError) => error,
+    );
+    expect(code).toBe("damaged");
+    expect(message).toMatch(/^Cannot open the checkpoint \S+: SQLite's check says "[^\n]+", run holdfast rebuild$/);
   });
 
   it("that is gone while its log is there is no first start", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { ProjectId } from "../../src/domain/units.ts";
 import type { NodeLabel } from "../../src/ports/disk.ts";
 import { decodeNodeLabel, decodeVolumeLabel, encodeNodeLabel, encodeVolumeLabel } from "../../src/store/label.ts";
 import { SAMPLE_HEADER, sampleVolume, setReservation } from "../contract/samples.ts";
@@ -25,9 +26,9 @@ describe("a volume's label", () => {
   });
 
   it("of a newer version is refused by its version", () => {
-    const text = '{\n  "version": 2\n}\ncrc32 d711e130\n';
+    const text = '{\n  "version": 3\n}\ncrc32 6fad8655\n';
     expect(() => decodeVolumeLabel(Buffer.from(text))).toThrow(
-      "Cannot read the volume's label: it has version 2 and this program knows 1",
+      "Cannot read the volume's label: it has version 3 and this program knows 2",
     );
   });
 
@@ -36,9 +37,15 @@ describe("a volume's label", () => {
     expect(decodeVolumeLabel(encodeVolumeLabel(sampleVolume(number)))).toEqual(expected);
   });
 
+  it("says what holds it to its size and its marks, and not where it is being adopted from", () => {
+    const marks = { projectId: 2_000_007 as ProjectId, protected: true, pinned: true } as const;
+    const volume = { ...sampleVolume(2), ...marks };
+    expect(decodeVolumeLabel(encodeVolumeLabel({ ...volume, origin: "/srv/db" }))).toEqual(volume);
+  });
+
   it("can be read by people", () => {
     const lines = encodeVolumeLabel(sampleVolume(2)).toString().split("\n");
-    expect(lines.slice(0, 3)).toEqual(["{", '  "holdfast": "volume",', '  "version": 1,']);
+    expect(lines.slice(0, 3)).toEqual(["{", '  "holdfast": "volume",', '  "version": 2,']);
     expect(lines.at(-2)).toMatch(/^crc32 [0-9a-f]{8}$/);
   });
 

@@ -24,6 +24,8 @@ describe("rebuildCheckpoint", () => {
         volumes: new Map([[VOLUME.uuid, VOLUME]]),
         containers: new Map(),
         operations: new Map(),
+        disks: new Map(),
+        sandboxes: new Map(),
       },
       at: Date.UTC(2025, 10, 22, 13, 10, 0, 500) as WallMs,
     };

@@ -8,6 +8,7 @@ describe("parseRecord", () => {
   it.each<[string, object, string]>([
     ["a missing field", { ...volume, role: undefined }, "role: missing"],
     ["an unknown field", { ...volume, colour: "red" }, "colour: unknown"],
+    ["a field with a name without end", { ...volume, ["x".repeat(5000)]: 1 }, `"${"x".repeat(60)}"...: unknown`],
     ["a prototype as a field", JSON.parse(`{"__proto__": {}, "uuid": "${volume.uuid}"}`), "__proto__: unknown"],
     ["an incarnation that climbs", { ...volume, uuid: "../../etc" }, "uuid: expected text like"],
     ["a container path of two components", { ...volume, containerPath: "a/b" }, "containerPath: expected text like"],

@@ -1,10 +1,20 @@
-import { copyFileSync, existsSync, readFileSync, renameSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CheckpointFile } from "../../src/store/checkpoint-file.ts";
-import type { Upgrade } from "../../src/store/upgrade.ts";
-import { SAMPLE_HEADER, sampleVolume, setContainer, setOperation, setReservation } from "../contract/samples.ts";
+import { UPGRADES, type Upgrade } from "../../src/store/upgrade.ts";
+import {
+  SAMPLE_HEADER,
+  sampleVolume,
+  setAdoptedVolume,
+  setContainer,
+  setDisk,
+  setMarkedVolume,
+  setOperation,
+  setReservation,
+  setSandbox,
+} from "../contract/samples.ts";
 import { type CheckpointPlace, makeCheckpointPlace } from "./place.ts";
 
 const addColumn: Upgrade = (database) => database.exec("alter table volumes add column colour text");
@@ -18,15 +28,21 @@ let place: CheckpointPlace;
 
 beforeEach(() => {
   place = makeCheckpointPlace();
-  const database = new DatabaseSync(place.checkpoint);
-  database.exec(readFileSync(`${import.meta.dirname}/golden/checkpoint-v1.sql`, "utf8"));
-  database.close();
+  putGolden(1);
 });
 
 afterEach(() => place.remove());
 
-function openWith(upgrades: readonly Upgrade[]): { readonly version: unknown; readonly volumes: number } {
-  const file = new CheckpointFile({ directory: place.directory, ballastBytes: 0, upgrades });
+function putGolden(version: number): void {
+  rmSync(place.checkpoint, { force: true });
+  const database = new DatabaseSync(place.checkpoint);
+  database.exec(readFileSync(`${import.meta.dirname}/golden/checkpoint-v${version}.sql`, "utf8"));
+  database.close();
+}
+
+/** Opens with the upgrades that there are and these behind them. */
+function openWith(...more: readonly Upgrade[]): { readonly version: unknown; readonly volumes: number } {
+  const file = new CheckpointFile({ directory: place.directory, ballastBytes: 0, upgrades: [...UPGRADES, ...more] });
   const volumes = [...file.rows("volumes")].length;
   file.close();
   return { version: versionOf(place.checkpoint), volumes };
@@ -54,24 +70,38 @@ describe("a checkpoint of version 1", () => {
   });
 
   it("stays as it was, with its rows, when an upgrade fails", () => {
-    expect(() => openWith([addColumn, failing])).toThrow(
+    expect(() => openWith(addColumn, failing)).toThrow(
       expect.objectContaining({
         code: "unavailable",
-        message: `Cannot upgrade the checkpoint ${place.checkpoint} from version 1 to 3: nothing changed`,
+        message: `Cannot upgrade the checkpoint ${place.checkpoint} from version 1 to 4: nothing changed`,
       }),
     );
-    expect(openWith([])).toEqual({ version: 1, volumes: 2 });
+    expect(versionOf(place.checkpoint)).toBe(1);
+    expect(openWith()).toEqual({ version: 2, volumes: 2 });
   });
 
   it("is upgraded once, through every version, and its copy puts it back", () => {
     const copy = join(place.directory, "checkpoint.v1");
-    expect(openWith([addColumn, dropColumn])).toEqual({ version: 3, volumes: 2 });
-    expect(openWith([addColumn, dropColumn])).toEqual({ version: 3, volumes: 2 });
+    expect(openWith(addColumn, dropColumn)).toEqual({ version: 4, volumes: 2 });
+    expect(openWith(addColumn, dropColumn)).toEqual({ version: 4, volumes: 2 });
     expect(versionOf(copy)).toBe(1);
     expect(existsSync(join(place.directory, "checkpoint.v2"))).toBe(false);
 
     copyFileSync(copy, `${copy}.again`);
     renameSync(`${copy}.again`, place.checkpoint);
-    expect(openWith([])).toEqual({ version: 1, volumes: 2 });
+    expect(openWith()).toEqual({ version: 2, volumes: 2 });
+  });
+});
+
+describe("a checkpoint of version 2", () => {
+  it("can be read for ever", async () => {
+    putGolden(2);
+    const store = place.store();
+    const { records, damaged } = await store.open();
+    await store.close();
+    expect(damaged).toEqual([]);
+    for (const { table, key, value } of [setMarkedVolume(), setAdoptedVolume(), setDisk(), setSandbox()]) {
+      expect(records[table].get(key)).toEqual(value);
+    }
   });
 });

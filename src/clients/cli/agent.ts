@@ -1,5 +1,7 @@
 /** The agent socket's routes as this program uses them. The daemon is trusted to answer as its wire types say. */
 import type {
+  AdoptBody,
+  AdoptJson,
   ContainerBody,
   ContainerJson,
   ContainersJson,
@@ -8,12 +10,18 @@ import type {
   GcJson,
   HealthJson,
   HookIdleJson,
+  MarkBody,
   OperationsBody,
   OperationsJson,
   ResourcesJson,
   RestoreBody,
+  SandboxBody,
+  SandboxGcBody,
+  SandboxJson,
+  SandboxKeptJson,
   StatusJson,
   VolumeJson,
+  VolumeMark,
   VolumesJson,
   VolumesQuery,
 } from "../../faces/agent-socket/wire.ts";
@@ -27,7 +35,12 @@ export interface Agent {
   volumes(query: VolumesQuery): Promise<VolumesJson>;
   volume(name: VolumeName): Promise<VolumeJson>;
   restore(body: RestoreBody): Promise<VolumeJson>;
+  mark(mark: VolumeMark, body: MarkBody): Promise<VolumeJson>;
+  adopt(body: AdoptBody): Promise<AdoptJson>;
   gc(body: GcBody): Promise<GcJson>;
+  gcSandboxes(body: SandboxGcBody): Promise<GcJson>;
+  discardSandbox(body: SandboxBody): Promise<SandboxJson>;
+  keepSandbox(body: SandboxBody): Promise<SandboxKeptJson>;
   perform(body: OperationsBody): Promise<OperationsJson>;
   outcome(operationId: string): Promise<OperationsJson>;
   containers(): Promise<ContainersJson>;
@@ -48,7 +61,12 @@ export function openAgent(socketPath: string): Agent {
     volumes: (query) => ask("GET", `/v1/volumes${queryText({ ...query })}`),
     volume: ({ role, id }) => ask("GET", `/v1/volumes/${encodeURIComponent(role)}/${encodeURIComponent(id)}`),
     restore: (body) => ask("POST", "/v1/volumes/restore", body),
+    mark: (mark, body) => ask("POST", `/v1/volumes/${mark}`, body),
+    adopt: (body) => ask("POST", "/v1/adopt", body),
     gc: (body) => ask("POST", "/v1/gc", body),
+    gcSandboxes: (body) => ask("POST", "/v1/sandboxes/gc", body),
+    discardSandbox: (body) => ask("POST", "/v1/sandboxes", body),
+    keepSandbox: (body) => ask("POST", "/v1/sandboxes/keep", body),
     perform: (body) => ask("POST", "/v1/operations", body),
     outcome: (operationId) => ask("GET", `/v1/operations/${encodeURIComponent(operationId)}`),
     containers: () => ask("GET", "/v1/containers"),

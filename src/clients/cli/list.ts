@@ -8,6 +8,7 @@ import { addExamples, type CommandContext, type Configure } from "./command.ts";
 import { addJsonOptions, asUsage, type JsonOptions, volumeText } from "./options.ts";
 import { type Column, renderTable } from "./table.ts";
 import { printableJson } from "./text.ts";
+import { usedText } from "./usage.ts";
 
 interface ListOptions extends JsonOptions {
   readonly role?: Role;
@@ -49,10 +50,17 @@ async function allVolumes(agent: Agent, { role, state }: ListOptions): Promise<r
   }
 }
 
+/** `retained, pinned (!)`: the state, marks, and whether there is a problem. */
+function stateText({ state, protected: isProtected, pinned, problem }: VolumeJson): string {
+  const marks = [...(isProtected === true ? [", protected"] : []), ...(pinned === true ? [", pinned"] : [])];
+  return [state, ...marks, problem === undefined ? "" : " (!)"].join("");
+}
+
 const COLUMNS: readonly Column<VolumeJson>[] = [
   { title: "VOLUME", value: volumeText },
   { title: "SIZE (MB)", value: ({ sizeMb }) => String(sizeMb), align: "right" },
-  { title: "STATE", value: ({ state, problem }) => (problem === undefined ? state : `${state} (!)`) },
+  { title: "STATE", value: stateText },
+  { title: "USED (MB)", value: (volume) => usedText(volume, "") ?? "", align: "right" },
   { title: "CONTAINERS", value: ({ containers }) => containers.join(", ") },
   { title: "CREATED", value: ({ createdAt }) => createdAt },
   { title: "UUID", value: ({ uuid }) => uuid },

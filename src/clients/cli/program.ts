@@ -51,9 +51,34 @@ export const CLIENT_COMMANDS: CommandTable = {
     summary: "bring a destroyed volume back with its content",
     load: async () => (await import("./restore.ts")).configureRestore,
   },
+  adopt: {
+    group: DISK,
+    summary: "make existing directories volumes, also those of a Mesos agent",
+    load: async () => (await import("./adopt.ts")).configureAdopt,
+  },
+  protect: {
+    group: DISK,
+    summary: "keep a volume from being destroyed",
+    load: async () => (await import("./mark.ts")).configureProtect,
+  },
+  unprotect: {
+    group: DISK,
+    summary: "let a volume be destroyed again",
+    load: async () => (await import("./mark.ts")).configureUnprotect,
+  },
+  pin: {
+    group: DISK,
+    summary: "keep a destroyed volume's content from being collected",
+    load: async () => (await import("./mark.ts")).configurePin,
+  },
+  unpin: {
+    group: DISK,
+    summary: "let a destroyed volume's content be collected again",
+    load: async () => (await import("./mark.ts")).configureUnpin,
+  },
   gc: {
     group: DISK,
-    summary: "delete the content of destroyed volumes for good, or say what would be",
+    summary: "delete destroyed volumes and old sandboxes for good, or say what would be",
     load: async () => (await import("./gc.ts")).configureGc,
   },
   list: {

@@ -5,6 +5,7 @@ import { describeHolder } from "./holder.ts";
 import { addJsonOptions, asUsage, type JsonOptions, parseVolumeName, type VolumeName, volumeText } from "./options.ts";
 import { renderFacts } from "./table.ts";
 import { printableJson } from "./text.ts";
+import { usedText } from "./usage.ts";
 
 export const configureShow: Configure = (command, context) => {
   command
@@ -25,7 +26,10 @@ function describeVolume(volume: VolumeJson): string {
     ["Volume", volumeText(volume)],
     ["State", volume.state],
     ["Problem", volume.problem],
-    ["Size", `${volume.sizeMb} MB`],
+    ["Size", describeSize(volume)],
+    ["Used", describeUsage(volume)],
+    ["Protected", volume.protected === true ? "from destruction, until it is unprotected" : undefined],
+    ["Pinned", volume.pinned === true ? "not collected until it is unpinned" : undefined],
     ["Content", volume.path],
     ["Container path", volume.containerPath],
     ["Shared", volume.shared ? "yes" : "no"],
@@ -38,6 +42,18 @@ function describeVolume(volume: VolumeJson): string {
     ["Collected", volume.dueAt === undefined ? undefined : `at ${volume.dueAt}, earlier when the disk gets fuller`],
     ["UUID", volume.uuid],
   ]);
+}
+
+/** Nothing more is written to a destroyed volume, so that nothing need hold it to its size. */
+function describeSize({ sizeMb, enforced, retiredAt }: VolumeJson): string {
+  if (retiredAt !== undefined) return `${sizeMb} MB`;
+  return `${sizeMb} MB, ${enforced ? "enforced by the kernel" : "not enforced"}`;
+}
+
+function describeUsage(volume: VolumeJson): string {
+  const used = usedText(volume, " MB");
+  if (used === undefined) return "not known yet";
+  return volume.inodes === undefined ? used : `${used} in ${volume.inodes} files and directories`;
 }
 
 /** One line for each, behind one label. */

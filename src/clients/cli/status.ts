@@ -1,9 +1,11 @@
 import { LIFECYCLE, type VolumeState } from "../../domain/lifecycle.ts";
-import type { DiskJson, StatusJson } from "../../faces/agent-socket/wire.ts";
+import type { GcVolumeJson, StatusJson } from "../../faces/agent-socket/wire.ts";
 import { openAgent } from "./agent.ts";
 import { addExamples, type CommandContext, type Configure } from "./command.ts";
+import { counted } from "./counted.ts";
+import { describeDisk } from "./disk.ts";
 import { addJsonOptions, type JsonOptions } from "./options.ts";
-import { type Column, renderFacts, renderTable } from "./table.ts";
+import { renderFacts } from "./table.ts";
 import { printable, printableJson } from "./text.ts";
 
 export const configureStatus: Configure = (command, context) => {
@@ -24,7 +26,7 @@ const PROBLEMS_SHOWN = 20;
 
 /** The most urgent comes first: the verdict, then what to do, then the figures. */
 function describeStatus(node: StatusJson): string {
-  const sections = [describeHealth(node), describeNode(node), renderTable(DISK_COLUMNS, node.disks)];
+  const sections = [describeHealth(node), describeNode(node), ...node.disks.map(describeDisk)];
   return sections.join("\n\n");
 }
 
@@ -51,6 +53,7 @@ function describeNode(node: StatusJson): string {
     ["Volumes", describeVolumes(node)],
     ...describeContainers(node),
     ...describeCollection(node),
+    ...describeSandboxes(node),
     ["Mounts", node.mountBackend === "bind" ? "bind mounts" : "symlinks"],
     ["Daemon", `version ${node.version}, since ${node.startedAt}`],
     ["Recovery", describeRecovery(node)],
@@ -80,10 +83,18 @@ function describeContainers({ containers, latestContainers }: StatusJson): reado
 function describeCollection({ collection: { next, dueWithinDay }, volumes }: StatusJson): readonly Fact[] {
   const retained = volumes.retained + volumes.collecting;
   if (retained === 0) return [["Trash", "empty"]];
-  const lines = next.map(({ role, id, sizeMb, dueAt }) => `${role}/${id}, ${sizeMb} MB, goes at ${dueAt}`);
+  const lines = next.map(nextLine);
   const more = retained - lines.length;
-  if (more > 0) lines.push(`and ${more} more: holdfast gc --dry-run shows all`);
+  if (more > 0) lines.push(`${next.length === 0 ? "" : `and ${more} more: `}holdfast gc --dry-run shows all`);
   return listed("Trash", `${counted(retained, "volume")}, ${dueWithinDay} of them due within a day`, lines);
+}
+
+function describeSandboxes({ collection: { sandboxes } }: StatusJson): readonly Fact[] {
+  return sandboxes === 0 ? [] : [["Sandboxes", `${sandboxes} to be deleted: holdfast gc --dry-run shows all`]];
+}
+
+function nextLine({ role, id, sizeMb, dueAt }: GcVolumeJson): string {
+  return `${role}/${id}, ${sizeMb} MB, ${dueAt === undefined ? "stays" : `goes at ${dueAt}`}`;
 }
 
 function listed(label: string, head: string, lines: readonly string[]): readonly Fact[] {
@@ -93,32 +104,4 @@ function listed(label: string, head: string, lines: readonly string[]): readonly
 function describeRecovery({ recovery }: StatusJson): string {
   const { at, durationMs, adopted, cleared, completed, damaged } = recovery;
   return `at ${at} in ${Math.round(durationMs)} ms: ${adopted} adopted, ${cleared} cleared, ${completed} completed, ${damaged} damaged`;
-}
-
-const BYTES_PER_MB = 1024 * 1024;
-
-const DISK_COLUMNS: readonly Column<DiskJson>[] = [
-  { title: "DISK", value: ({ root }) => root },
-  { title: "TYPE", value: ({ source }) => source.type },
-  { title: "FS", value: ({ fileSystem }) => fileSystem },
-  { title: "TOTAL (MB)", value: ({ totalBytes }) => megabytes(totalBytes, totalBytes), align: "right" },
-  { title: "FREE", value: ({ totalBytes, freeBytes }) => megabytes(freeBytes, totalBytes), align: "right" },
-  { title: "USED", value: usedPart, align: "right" },
-  { title: "DECLARED", value: ({ declaredMb }) => String(declaredMb), align: "right" },
-  { title: "RESERVED", value: ({ reservedMb }) => String(reservedMb), align: "right" },
-  { title: "VOLUMES", value: ({ volumesMb }) => String(volumesMb), align: "right" },
-  { title: "RETAINED", value: ({ retainedMb }) => String(retainedMb), align: "right" },
-];
-
-/** Nothing of a disk that could not be measured. */
-function megabytes(bytes: number, totalBytes: number): string {
-  return totalBytes === 0 ? "" : String(Math.floor(bytes / BYTES_PER_MB));
-}
-
-function usedPart({ totalBytes, freeBytes }: DiskJson): string {
-  return totalBytes === 0 ? "" : `${Math.round((1 - freeBytes / totalBytes) * 100)} %`;
-}
-
-function counted(count: number, noun: string): string {
-  return count === 1 ? `1 ${noun}` : `${count} ${noun}s`;
 }

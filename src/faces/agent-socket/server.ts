@@ -1,6 +1,7 @@
 /**
  * The agent socket: what containerizers and the command line speak, JSON over HTTP over a Unix socket. It serves the
- * `/v1` routes of every door and, alone, attaching and detaching, by a container's name or by its OCI hook.
+ * `/v1` routes of every door and, alone, attaching and detaching, by a container's name or by its OCI hook, and the
+ * adoption of directories.
  *
  * Whoever may open the socket is the superuser.
  */
@@ -12,8 +13,10 @@ import { listenOnSocket } from "../http/listen.ts";
 import { admitPeers, type PeerOf } from "../http/peer.ts";
 import { closeApp, createApp } from "../http/server.ts";
 import { addV1Routes } from "../http/v1.ts";
+import { addAdoptRoutes } from "./adopt-routes.ts";
 import { addContainerRoutes } from "./container-routes.ts";
 import { addHookRoutes, type HookHost } from "./hook-routes.ts";
+import { addSandboxRoutes } from "./sandbox-routes.ts";
 
 export interface AgentSocketOptions {
   readonly engine: Engine;
@@ -41,6 +44,8 @@ export async function startAgentSocket(options: AgentSocketOptions): Promise<{ c
   const app = createApp({ engine, log, admit: admitPeers(options.peer), connectionsMax: CONNECTIONS_MAX });
   addV1Routes(app, { engine, version, readBody });
   addContainerRoutes(app, engine, readBody);
+  addAdoptRoutes(app, engine, readBody);
+  addSandboxRoutes(app, engine, readBody);
   addHookRoutes(app, { engine, host: options.hookHost, peer: options.peer, readBody });
   const forget = await listenOnSocket(app, options);
   return {

@@ -1,8 +1,9 @@
 /**
- * What goes over the agent socket, types only: the `/v1` routes that every door serves, and those of one container that
- * are the socket's alone. Clients import nothing but this.
+ * What goes over the agent socket, types only: the `/v1` routes that every door serves, and those of one container, of
+ * adoption and of sandboxes that are the socket's alone. Clients import nothing but this.
  */
-import type { Mode } from "../../domain/resource.ts";
+import type { DiskSource, Mode } from "../../domain/resource.ts";
+import type { GcSandboxJson } from "../http/wire.ts";
 
 export type * from "../http/wire.ts";
 
@@ -33,3 +34,70 @@ export type DetachedJson = Readonly<Record<string, never>>;
  * container wants no volumes.
  */
 export type HookIdleJson = Readonly<Record<string, never>>;
+
+/** `POST /v1/adopt`: all or none; answered with the `AdoptJson`. */
+export interface AdoptBody {
+  readonly adoptions: readonly {
+    /** Absolute path, without symlinks. */
+    readonly directory: string;
+    readonly role: string;
+    readonly id: string;
+    /** Default: what the content takes, in whole MB. */
+    readonly sizeMb?: number;
+    /** Default `data`. */
+    readonly containerPath?: string;
+  }[];
+  readonly dryRun?: boolean;
+}
+
+/** In the order of the request. */
+export interface AdoptJson {
+  readonly adoptions: readonly AdoptedJson[];
+}
+
+export interface AdoptedJson {
+  readonly directory: string;
+  readonly role: string;
+  readonly id: string;
+  readonly containerPath?: string;
+  readonly sizeMb?: number;
+  readonly usedBytes?: number;
+  readonly inodes?: number;
+  /** The disk that it lies on. */
+  readonly source?: DiskSource;
+  /** The volume that it is now. */
+  readonly uuid?: string;
+  /** Of a dry run: why it would be refused. */
+  readonly obstacle?: string;
+}
+
+/** `POST /v1/sandboxes`, answered with a `SandboxJson`, and `POST /v1/sandboxes/keep`. */
+export interface SandboxBody {
+  /** Absolute path of a container's directory, without symlinks. */
+  readonly path: string;
+}
+
+/** A directory that was handed over, and an item of `GET /v1/sandboxes`. */
+export interface SandboxJson extends Omit<GcSandboxJson, "reason"> {
+  readonly by: string;
+  /** Something of it may be deleted already. */
+  readonly collecting?: true;
+  /** Why it could not be collected. */
+  readonly problem?: string;
+}
+
+/** Oldest first. */
+export interface SandboxesJson {
+  readonly sandboxes: readonly SandboxJson[];
+}
+
+/** `POST /v1/sandboxes/keep` is answered with an empty object. */
+export type SandboxKeptJson = Readonly<Record<string, never>>;
+
+/** `POST /v1/sandboxes/gc`; answered with a `GcJson`. */
+export interface SandboxGcBody {
+  /** These, however young. */
+  readonly paths: readonly string[];
+  /** Says what would be collected, deletes nothing. */
+  readonly dryRun?: boolean;
+}

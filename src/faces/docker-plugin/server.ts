@@ -61,6 +61,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   forbidden: 500,
   insufficient: 500,
   in_use: 500,
+  protected: 500,
   busy: 500,
   conflict: 500,
   unsupported: 500,

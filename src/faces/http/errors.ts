@@ -19,6 +19,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   method_not_allowed: 405,
   insufficient: 409,
   in_use: 409,
+  protected: 409,
   busy: 409,
   conflict: 409,
   unsupported: 409,

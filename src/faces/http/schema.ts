@@ -5,6 +5,8 @@ import { HoldfastError } from "../../domain/error.ts";
 import { show } from "../../domain/refusal.ts";
 import { parseForm } from "./form.ts";
 
+const FIELDS_SHOWN = 3;
+
 /** A string that is well-formed Unicode. */
 export const text = z.string().refine((value) => value.isWellFormed(), "expected well-formed Unicode");
 
@@ -30,6 +32,8 @@ function explain(issue: z.core.$ZodIssue): string {
     "",
   );
   const subject = place === "" ? "it" : place;
-  if (issue.code === "unrecognized_keys") return `${subject} has the unknown field ${issue.keys.map(show).join(", ")}`;
+  if (issue.code === "unrecognized_keys") {
+    return `${subject} has the unknown field ${issue.keys.slice(0, FIELDS_SHOWN).map(show).join(", ")}`;
+  }
   return `${subject} is wrong, ${issue.message.replace(/^Invalid (?:input|option): /, "")}`;
 }

@@ -1,13 +1,14 @@
 /** The `/v1` routes that every door serves: status, resources, volumes, operations, containers. */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { HoldfastError } from "../../domain/error.ts";
 import { LIFECYCLE, type VolumeState } from "../../domain/lifecycle.ts";
 import { parseIncarnation, parseRole, parseVolumeId } from "../../domain/names.ts";
 import type { CollectRequest, Engine, PerformOptions, RestoreRequest, VolumeFilter } from "../../engine/engine.ts";
+import { addMarkRoutes } from "./mark-routes.ts";
 import { parseOperations } from "./operations.ts";
 import { parseQuery, parseWith, text } from "./schema.ts";
 import { containerJson, gcJson, operationsJson, resourcesJson, statusJson, volumeJson } from "./views.ts";
+import { parseWhich, WHICH } from "./which-volume.ts";
 import type {
   ContainersJson,
   GcJson,
@@ -35,17 +36,13 @@ const OPERATIONS = z.strictObject({
   dryRun: z.boolean().optional(),
 });
 
-const RESTORE = z.strictObject({
-  role: z.unknown().optional(),
-  id: z.unknown().optional(),
-  uuid: z.unknown().optional(),
-  as: z.unknown().optional(),
-});
+const RESTORE = z.strictObject({ ...WHICH, as: z.unknown().optional() });
 
 const GC = z.strictObject({
   dryRun: z.boolean().optional(),
   // An empty list must not mean all that is due.
   uuids: z.array(z.unknown()).min(1).optional(),
+  lost: z.boolean().optional(),
 });
 
 export interface V1Options {
@@ -75,6 +72,8 @@ export function addV1Routes(app: FastifyInstance, { engine, version, readBody }:
     const wanted = parseRestore(readBody(request));
     return volumeJson(await engine.restore(request.actor, wanted));
   });
+
+  addMarkRoutes(app, engine, readBody);
 
   app.get("/v1/containers", async ({ actor }): Promise<ContainersJson> => {
     const containers = await engine.containers(actor);
@@ -122,19 +121,15 @@ function parseFilter(request: FastifyRequest): VolumeFilter {
 }
 
 function parseCollect(body: unknown): CollectRequest {
-  const { dryRun, uuids } = parseWith(GC, body, "the body");
+  const { dryRun, uuids, lost } = parseWith(GC, body, "the body");
   return {
     dryRun: dryRun === true,
+    ...(lost === true ? { lost } : {}),
     ...(uuids === undefined ? {} : { uuids: uuids.map((uuid, index) => parseIncarnation(uuid, `uuids[${index}]`)) }),
   };
 }
 
 function parseRestore(body: unknown): RestoreRequest {
-  const { role, id, uuid, as } = parseWith(RESTORE, body, "the body");
-  const renamed = as === undefined ? {} : { as: parseVolumeId(as, "as") };
-  if (uuid === undefined) return { role: parseRole(role, "role"), id: parseVolumeId(id, "id"), ...renamed };
-  if (role !== undefined || id !== undefined) {
-    throw new HoldfastError("invalid", "Cannot restore: the body names a uuid and a role or id, expected one of them");
-  }
-  return { uuid: parseIncarnation(uuid, "uuid"), ...renamed };
+  const { as, ...which } = parseWith(RESTORE, body, "the body");
+  return { ...parseWhich(which, "restore"), ...(as === undefined ? {} : { as: parseVolumeId(as, "as") }) };
 }

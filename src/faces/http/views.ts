@@ -11,12 +11,15 @@ import type {
   HolderView,
   NodeResources,
   NodeStatus,
+  SandboxView,
   VolumeView,
 } from "../../engine/engine.ts";
 import type {
   AttachmentJson,
   ContainerJson,
+  DiskJson,
   GcJson,
+  GcSandboxJson,
   GcVolumeJson,
   HolderJson,
   OperationsJson,
@@ -25,13 +28,19 @@ import type {
   VolumeJson,
 } from "./wire.ts";
 
-export function volumeJson({ volume, state, path, containers, dueAt, problem, holders }: VolumeView): VolumeJson {
+export function volumeJson(view: VolumeView): VolumeJson {
+  const { volume, state, path, containers, dueAt, usage, enforced, problem, holders } = view;
   const { principal, retired, source } = volume;
   return {
     uuid: volume.uuid,
     role: volume.role,
     id: volume.id,
     sizeMb: toMb(volume.size),
+    ...(usage === undefined ? {} : { usedBytes: usage.usedBytes }),
+    ...(usage?.inodes === undefined ? {} : { inodes: usage.inodes }),
+    enforced,
+    ...(volume.protected === undefined ? {} : { protected: volume.protected }),
+    ...(volume.pinned === undefined ? {} : { pinned: volume.pinned }),
     containerPath: volume.containerPath,
     ...(principal === undefined ? {} : { principal }),
     shared: volume.shared,
@@ -67,9 +76,27 @@ export function operationsJson(record: OperationRecord, state: OperationsJson["s
   return { id: record.id, state, by: record.by, at: iso(record.at), operations: record.operations };
 }
 
-export function gcJson({ collected, kept }: CollectOutcome, dryRun: boolean): GcJson {
-  const gone = collected.map(gcVolumeJson);
-  return { ...(dryRun ? { would: gone } : { collected: gone }), kept: kept.map(gcVolumeJson) };
+export function gcJson({ sandboxes, ...volumes }: CollectOutcome, dryRun: boolean): GcJson {
+  const answer = outcomeJson(volumes, gcVolumeJson, dryRun);
+  return sandboxes === undefined ? answer : { ...answer, sandboxes: outcomeJson(sandboxes, gcSandboxJson, dryRun) };
+}
+
+function outcomeJson<View, Json>(
+  { collected, kept }: { readonly collected: readonly View[]; readonly kept: readonly View[] },
+  json: (view: View) => Json,
+  dryRun: boolean,
+) {
+  const gone = collected.map(json);
+  return { ...(dryRun ? { would: gone } : { collected: gone }), kept: kept.map(json) };
+}
+
+export function gcSandboxJson({ sandbox, dueAt, reason }: SandboxView & { readonly reason?: string }): GcSandboxJson {
+  return {
+    path: sandbox.path,
+    discardedAt: iso(sandbox.retired.at),
+    ...(dueAt === undefined ? {} : { dueAt: iso(dueAt) }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 function gcVolumeJson({ volume, dueAt, reason }: CollectView & { readonly reason?: string }): GcVolumeJson {
@@ -79,7 +106,7 @@ function gcVolumeJson({ volume, dueAt, reason }: CollectView & { readonly reason
     id: volume.id,
     sizeMb: toMb(volume.size),
     ...(volume.retired === undefined ? {} : { retiredAt: iso(volume.retired.at) }),
-    dueAt: iso(dueAt),
+    ...(dueAt === undefined ? {} : { dueAt: iso(dueAt) }),
     ...(reason === undefined ? {} : { reason }),
   };
 }
@@ -90,9 +117,19 @@ export function statusJson(status: NodeStatus, version: string): StatusJson {
     version,
     ...status,
     startedAt: iso(startedAt),
+    disks: status.disks.map(diskJson),
     latestContainers: latestContainers.map((container) => ({ ...container, since: iso(container.since) })),
     collection: { ...collection, next: collection.next.map(gcVolumeJson) },
     recovery: { ...recovery, at: iso(recovery.at) },
+  };
+}
+
+function diskJson({ usedByVolumes, usedByRetained, promised, ...disk }: NodeStatus["disks"][number]): DiskJson {
+  return {
+    ...disk,
+    usedByVolumesBytes: usedByVolumes,
+    usedByRetainedBytes: usedByRetained,
+    promisedBytes: promised,
   };
 }
 

@@ -38,7 +38,12 @@ export interface StatusJson {
     readonly volumes: number;
   }[];
   /** What garbage collection takes, at the disks' present usage: the next five at most, and how many within a day. */
-  readonly collection: { readonly next: readonly GcVolumeJson[]; readonly dueWithinDay: number };
+  readonly collection: {
+    readonly next: readonly GcVolumeJson[];
+    readonly dueWithinDay: number;
+    /** How many containers' directories wait for their time. */
+    readonly sandboxes: number;
+  };
   /** Everything an operator must look at: one sentence each, with what to do. */
   readonly problems: readonly string[];
   /** What is good to know, and no problem: settings that wait for a restart. */
@@ -61,10 +66,22 @@ export interface DiskJson {
   readonly fileSystem: string;
   readonly totalBytes: number;
   readonly freeBytes: number;
+  /** What is declared, reserved, under live volumes, and in retained ones. */
   readonly declaredMb: number;
   readonly reservedMb: number;
   readonly volumesMb: number;
   readonly retainedMb: number;
+  /** What retained ones take of the disk that is not reserved, because they are pinned. */
+  readonly pinnedMb: number;
+  /** What the content of live volumes and of retained ones takes, as far as it is known. */
+  readonly usedByVolumesBytes: number;
+  readonly usedByRetainedBytes: number;
+  /** What live volumes may still fill. */
+  readonly promisedBytes: number;
+  /** How many volumes have yet to be measured. */
+  readonly unmeasured: number;
+  /** What holds volumes to their sizes here; with `nothing` goes the reason. */
+  readonly enforcement: { readonly by: "project-quota" | "qgroup" | "nothing"; readonly reason?: string };
 }
 
 /** `GET /v1/resources`: free disk by pool and every live volume, in Mesos's post-refinement form. */
@@ -80,6 +97,16 @@ export interface VolumeJson {
   readonly role: string;
   readonly id: string;
   readonly sizeMb: number;
+  /** What its content takes on disk; absent until it is known. */
+  readonly usedBytes?: number;
+  /** In how many files and directories; absent where the kernel counts bytes alone, as btrfs does. */
+  readonly inodes?: number;
+  /** Whether the kernel holds it to its size. */
+  readonly enforced: boolean;
+  /** It is not destroyed until somebody takes this away. */
+  readonly protected?: true;
+  /** It is not collected until somebody takes this away. */
+  readonly pinned?: true;
   readonly containerPath: string;
   /** The creator as Mesos knows it, whom `destroy_volumes` is checked against. */
   readonly principal?: string;
@@ -118,12 +145,19 @@ export interface VolumesJson {
   readonly volumes: readonly VolumeJson[];
 }
 
-/** `POST /v1/volumes/restore`; answered with the `VolumeJson` that is live again. */
-export type RestoreBody = (
+export type VolumeMark = "protect" | "unprotect" | "pin" | "unpin";
+
+/**
+ * `POST /v1/volumes/protect` and `unprotect` of a live volume, `pin` and `unpin` of a retained one; answered with the
+ * `VolumeJson`. Of several retained ones of one name the newest.
+ */
+export type MarkBody =
   | { readonly role: string; readonly id: string }
   /** A certain incarnation, where several of one name are retained. */
-  | { readonly uuid: string }
-) & {
+  | { readonly uuid: string };
+
+/** `POST /v1/volumes/restore`; answered with the `VolumeJson` that is live again. */
+export type RestoreBody = MarkBody & {
   /** The id it shall have now; default: the one it had. */
   readonly as?: string;
 };
@@ -134,6 +168,8 @@ export interface GcBody {
   readonly dryRun?: boolean;
   /** These, however young, instead of what is due. */
   readonly uuids?: readonly string[];
+  /** Gives up the records of these, whose disk is gone for good; deletes nothing. */
+  readonly lost?: boolean;
 }
 
 /** Of the volumes that were named, or all retained ones that the caller may view. */
@@ -144,6 +180,23 @@ export interface GcJson {
   readonly would?: readonly GcVolumeJson[];
   /** What stays, each with its reason. */
   readonly kept: readonly GcVolumeJson[];
+  /** The same of containers' directories that were handed over, for the agent socket alone. */
+  readonly sandboxes?: {
+    readonly collected?: readonly GcSandboxJson[];
+    readonly would?: readonly GcSandboxJson[];
+    readonly kept: readonly GcSandboxJson[];
+  };
+}
+
+export interface GcSandboxJson {
+  /** Absolute path. */
+  readonly path: string;
+  /** When it was handed over. */
+  readonly discardedAt: string;
+  /** When it is collected by itself, at the present usage of its file system; absent while that cannot be told. */
+  readonly dueAt?: string;
+  /** Why it stays. */
+  readonly reason?: string;
 }
 
 export interface GcVolumeJson {
@@ -153,8 +206,8 @@ export interface GcVolumeJson {
   readonly sizeMb: number;
   /** When it was destroyed. */
   readonly retiredAt?: string;
-  /** When it is collected by itself, at the disk's present usage. */
-  readonly dueAt: string;
+  /** When it is collected by itself, at the disk's present usage; absent while it is pinned. */
+  readonly dueAt?: string;
   /** Why it stays. */
   readonly reason?: string;
 }

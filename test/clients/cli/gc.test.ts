@@ -39,6 +39,13 @@ test("gc tells the daemon's refusal", async () => {
   });
 });
 
+test("gc --lost gives up what it names", async () => {
+  daemon.replies["POST /v1/gc"] = answered({ collected: [OLD], kept: [] });
+  const { status, stdout } = await holdfast("gc", "--lost", OLD.uuid);
+  expect([status, stdout]).toEqual([0, expect.stringMatching(/given up$/)]);
+  expect(daemon.seen[0]?.body).toEqual({ lost: true, uuids: [OLD.uuid] });
+});
+
 test("gc refuses what is no UUID as wrong usage", async () => {
   expect((await holdfast("gc", "ads/db")).status).toBe(2);
   expect(daemon.seen).toEqual([]);
@@ -54,6 +61,17 @@ test("gc without names shows what was collected and why the rest stays", async (
     `ads/held | 512 | ${OLD.retiredAt} | ${OLD.dueAt} | ${OLD.uuid} | stays: ${HELD.reason}`,
   ]);
   expect(daemon.seen[0]?.body).toEqual({});
+});
+
+test("gc --dry-run shows pinned ones as staying, without a time", async () => {
+  const { dueAt: _dueAt, ...undated } = OLD;
+  const pinned = { ...undated, id: "pinned", reason: "it is pinned, unpin it first" };
+  daemon.replies["POST /v1/gc"] = answered({ would: [], kept: [pinned] });
+  const { status, stdout } = await holdfast("gc", "--dry-run");
+  expect(status).toBe(0);
+  expect(stdout.split("\n")[1]?.replaceAll(/ {2,}/g, " | ")).toBe(
+    `ads/pinned | 512 | ${OLD.retiredAt} | - | ${OLD.uuid} | stays: it is pinned, unpin it first`,
+  );
 });
 
 test("gc --dry-run shows what would be collected", async () => {

@@ -31,6 +31,22 @@ test("a refusal of the daemon is one line on stderr and status 1", async () => {
   });
 });
 
+test("shrink below what is used fails with the daemon's figures", async () => {
+  const reason = "Cannot shrink volume ads/db to 100 MB: 300 MB of it are used";
+  daemon.replies["POST /v1/operations"] = refused(409, "insufficient", reason);
+  expect(await holdfast("shrink", "ads/db", "--to", "100")).toEqual({
+    status: 1,
+    stdout: "",
+    stderr: `holdfast: ${reason}`,
+  });
+});
+
+test("destroy of a protected volume fails with the way out", async () => {
+  const reason = "Cannot destroy volume ads/db: it is protected, unprotect it first";
+  daemon.replies["POST /v1/operations"] = refused(409, "protected", reason);
+  expect(await holdfast("destroy", "ads/db")).toEqual({ status: 1, stdout: "", stderr: `holdfast: ${reason}` });
+});
+
 test("reserve pushes one reservation on unreserved disk of the work root, without looking anything up", async () => {
   const args = ["reserve", "ads", "--size", "2G", "--principal", "ops", "--label", "team=a=b", "--label", "flag"];
   expect(await holdfast(...args)).toEqual({ status: 0, stdout: "Done it", stderr: "" });

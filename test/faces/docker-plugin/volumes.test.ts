@@ -1,7 +1,7 @@
 /** What the volume plugin does to a node, over a real engine in a fake world. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DiskResource } from "../../../src/domain/resource.ts";
-import type { Role, VolumeId } from "../../../src/domain/units.ts";
+import type { Incarnation, Role, VolumeId } from "../../../src/domain/units.ts";
 import { disk, reservedFor, staticFor, volume } from "../../domain/world.ts";
 import { PEER, type Rig, type RigOptions, startRig } from "../../engine/rig.ts";
 import { mb, openPlugin, type Plugin } from "./plugin.ts";
@@ -347,6 +347,7 @@ describe("Get", () => {
           id: "db",
           uuid: expect.any(String),
           size: "100 MB",
+          enforced: false,
           state: "detached",
           shared: true,
           containers: [],
@@ -355,6 +356,24 @@ describe("Get", () => {
       },
       Err: "",
     });
+  });
+});
+
+describe("Get where the kernel enforces sizes", () => {
+  it("has what the volume takes, rounded up, and its protection", async () => {
+    await reopen({ disk: { enforcement: "project-quota" } });
+    await create("db");
+    const { uuid } = await status("db");
+    rig.disk.write(uuid as Incarnation, 1024 * 1024 + 1);
+    await rig.engine.mark(PEER, { role: "docker" as Role, id: "db" as VolumeId, mark: "protect" });
+    expect(await status("db")).toMatchObject({ used: "1.001 MB", inodes: 1, enforced: true, protected: true });
+  });
+
+  it("refuses to remove a protected volume, and says what to do", async () => {
+    await create("db");
+    await rig.engine.mark(PEER, { role: "docker" as Role, id: "db" as VolumeId, mark: "protect" });
+    const { status: code, json } = await remove("db");
+    expect([code, json.Err]).toEqual([500, "Cannot destroy volume docker/db: it is protected, unprotect it first"]);
   });
 });
 

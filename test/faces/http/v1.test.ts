@@ -158,6 +158,11 @@ describe.each([
     expect(door.engine.calls).toEqual([]);
   });
 
+  it("names the first of many unknown fields", async () => {
+    const answer = await ask(door.where, "/v1/volumes?a&b&c&d&e");
+    expect(messageIn(answer)).toMatch(/has the unknown field "a", "b", "c"$/);
+  });
+
   it("lists volumes by filter", async () => {
     const query = `role=eng%2Fweb&state=retained&limit=20&after=${VOLUME_UUID}`;
     const answer = await ask(door.where, `/v1/volumes?${query}`);
@@ -171,6 +176,9 @@ describe.each([
           role: "ads",
           id: "db",
           sizeMb: 512,
+          usedBytes: 300 * 1024 ** 2,
+          inodes: 12,
+          enforced: true,
           containerPath: "data",
           principal: "ops",
           shared: false,
@@ -237,19 +245,57 @@ describe.each([
     expect(door.engine.calls).toEqual([{ method: "restore", args: [actor, wanted] }]);
   });
 
-  it.each([
+  const unclear = [
     {},
     { role: "ads" },
     { id: "db" },
     { role: "ads", id: "../db" },
     { uuid: "x" },
     { uuid: VOLUME_UUID, id: "db" },
-    { role: "ads", id: "db", as: "" },
     { role: "ads", id: "db", to: "x" },
     [],
-  ])("refuses to restore %o", async (body) => {
+  ];
+
+  it.each([...unclear, { role: "ads", id: "db", as: "" }])("refuses to restore %o", async (body) => {
     expect((await post("/v1/volumes/restore", body)).status).toBe(400);
     expect(door.engine.calls).toEqual([]);
+  });
+
+  describe.each(["protect", "unprotect", "pin", "unpin"] as const)("%s", (mark) => {
+    it.each([...unclear, { role: "ads", id: "db", as: "x" }, { role: "ads", id: "db", mark }, null])(
+      "is refused of %o",
+      async (body) => {
+        const answer = await post(`/v1/volumes/${mark}`, body);
+        expect([answer.status, codeIn(answer)]).toEqual([400, "invalid"]);
+        expect(door.engine.calls).toEqual([]);
+      },
+    );
+
+    it("says that a uuid and a name do not go together", async () => {
+      const answer = await post(`/v1/volumes/${mark}`, { uuid: VOLUME_UUID, role: "ads" });
+      expect(messageIn(answer)).toBe(`Cannot ${mark}: the body names a uuid and a role or id, expected one of them`);
+    });
+
+    it("passes the engine's refusal on", async () => {
+      door.engine.failure = new HoldfastError("insufficient", "Cannot pin", { details: { wantedMb: 512, freeMb: 1 } });
+      const answer = await post(`/v1/volumes/${mark}`, { role: "ads", id: "db" });
+      expect(answer.status).toBe(409);
+      expect(errorIn(answer)).toEqual({ code: "insufficient", message: "Cannot pin", wantedMb: 512, freeMb: 1 });
+    });
+
+    it.each([{ role: "ads", id: "db" }, { uuid: VOLUME_UUID }])("marks %o and shows the volume", async (body) => {
+      const answer = await post(`/v1/volumes/${mark}`, body);
+      expect(answer.status).toBe(200);
+      expect(door.engine.calls).toEqual([{ method: "mark", args: [actor, { ...body, mark }] }]);
+      const { protected: isProtected, pinned } = answer.json as Record<string, unknown>;
+      expect([isProtected, pinned]).toEqual([mark === "protect" || undefined, mark === "pin" || undefined]);
+    });
+  });
+
+  it("answers what refuses for a mark with 409", async () => {
+    door.engine.failure = new HoldfastError("protected", "Cannot destroy volume ads/db: it is protected");
+    const answer = await perform([{ type: "DESTROY", destroy: { volumes: [VOLUME] } }]);
+    expect([answer.status, codeIn(answer)]).toEqual([409, "protected"]);
   });
 
   it.each([
@@ -258,6 +304,10 @@ describe.each([
     [
       { dryRun: false, uuids: [VOLUME_UUID] },
       { dryRun: false, uuids: [VOLUME_UUID] },
+    ],
+    [
+      { lost: true, uuids: [VOLUME_UUID] },
+      { dryRun: false, lost: true, uuids: [VOLUME_UUID] },
     ],
   ])("collects %o", async (body, wanted) => {
     const answer = await post("/v1/gc", body);
@@ -274,7 +324,7 @@ describe.each([
     expect(answer.json).toEqual(wanted.dryRun ? { would: [item], kept } : { collected: [item], kept });
   });
 
-  it.each([{ uuids: [] }, { uuids: ["x"] }, { uuids: VOLUME_UUID }, { dryRun: 1 }, { all: true }, []])(
+  it.each([{ uuids: [] }, { uuids: ["x"] }, { uuids: VOLUME_UUID }, { dryRun: 1 }, { lost: 1 }, { all: true }, []])(
     "refuses to collect %o",
     async (body) => {
       expect((await post("/v1/gc", body)).status).toBe(400);
@@ -288,6 +338,25 @@ describe.each([
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
     const [status, resources, containers, operations, operation] = answers.map(({ json }) => json);
     expect(status).toMatchObject({ version: "1.2.3", agentId: AGENT_ID, startedAt: CREATED_AT, containers: 1 });
+    expect(status).toHaveProperty("disks", [
+      {
+        source: { type: "PATH", root: "/data" },
+        root: "/data",
+        fileSystem: "xfs",
+        totalBytes: 10_240 * 1024 ** 2,
+        freeBytes: 4_096 * 1024 ** 2,
+        declaredMb: 8_192,
+        reservedMb: 2_048,
+        volumesMb: 512,
+        retainedMb: 64,
+        pinnedMb: 0,
+        usedByVolumesBytes: 300 * 1024 ** 2,
+        usedByRetainedBytes: 20 * 1024 ** 2,
+        promisedBytes: 212 * 1024 ** 2,
+        unmeasured: 0,
+        enforcement: { by: "project-quota" },
+      },
+    ]);
     expect(resources).toMatchObject({ agentId: AGENT_ID, resources: [{ scalar: { value: 7680 } }, {}, {}] });
     expect(containers).toEqual({
       containers: [
@@ -346,7 +415,7 @@ describe.each([
       fc.string(),
       fc.object({ key: field, maxDepth: 6 }).map((value) => JSON.stringify(value)),
     );
-    const paths = fc.constantFrom("/v1/operations", "/v1/volumes/restore");
+    const paths = fc.constantFrom("/v1/operations", "/v1/volumes/restore", "/v1/volumes/pin");
     await fc.assert(
       fc.asyncProperty(paths, anything, async (path, body) => {
         expect((await post(path, body)).status).toBeLessThan(500);
