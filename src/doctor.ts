@@ -336,16 +336,20 @@ function examineLive(check: string, volume: Volume, places: readonly SurveyedVol
   if (!sameDirectory(found.directory, volume.directory)) {
     return [bad(check, "its directory is another one than was recorded: run holdfast rebuild if that is meant")];
   }
-  return hasTrueLabel(volume, found)
-    ? []
+  const revision = revisionOf(found);
+  if (revision === volume.revision) return [];
+  // Labels are written behind the commit.
+  return revision !== undefined && revision > volume.revision
+    ? [bad(check, "its label is newer than its record, the checkpoint is of an earlier time: run holdfast rebuild")]
     : [doubt(check, "its label is missing, damaged or old: the daemon writes it anew at its next start")];
 }
 
-function hasTrueLabel(volume: Volume, { label }: SurveyedVolume): boolean {
+/** Of a label that can be read. */
+function revisionOf({ label }: SurveyedVolume): number | undefined {
   try {
-    return label !== undefined && decodeVolumeLabel(label).revision === volume.revision;
+    return label === undefined ? undefined : decodeVolumeLabel(label).revision;
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -6,6 +6,8 @@ import { HoldfastError, messageOf } from "../domain/error.ts";
 
 /** Aliases that expand to more than this are an attack or an accident. */
 const ALIASES_MAX = 100;
+/** The parser quotes what it read. */
+const REASON_CHARACTERS_MAX = 300;
 
 /**
  * The value of a YAML 1.2 file, `null` when it is empty.
@@ -52,5 +54,6 @@ function reasonOf(error: unknown): string {
 }
 
 function unreadable(path: string, reason: string, cause: unknown): HoldfastError {
-  return new HoldfastError("invalid", `Cannot read the configuration ${path}: ${reason}`, { cause });
+  const shown = reason.length > REASON_CHARACTERS_MAX ? `${reason.slice(0, REASON_CHARACTERS_MAX)}...` : reason;
+  return new HoldfastError("invalid", `Cannot read the configuration ${path}: ${shown}`, { cause });
 }

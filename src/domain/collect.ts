@@ -111,6 +111,14 @@ export function noteAge(retired: Retirement | undefined, moment: Moment): Retire
   return { at: retired.at, bootId: moment.bootId, bootTimeMs: moment.bootTimeMs, agedMs: age };
 }
 
+/** Negative when the first was retired earlier: within one boot by its clock, which nobody sets. */
+export function compareRetirements(first: Retirement | undefined, second: Retirement | undefined): number {
+  if (first === undefined || second === undefined || first.bootId !== second.bootId) {
+    return (first?.at ?? 0) - (second?.at ?? 0);
+  }
+  return first.bootTimeMs - (first.agedMs ?? 0) - (second.bootTimeMs - (second.agedMs ?? 0));
+}
+
 /** Of what is retired at this moment. */
 export function retirementAt({ now, bootId, bootTimeMs }: Moment): Retirement {
   return { at: now, bootId, bootTimeMs };

@@ -6,6 +6,7 @@
  * what a dynamic reservation has, its parent lends. So no operation can lose or invent a megabyte: sizes only move
  * between `free`, `inVolumes` and `inRefinements`, and the roots' totals are what the operator declared.
  */
+import { compareRetirements } from "./collect.ts";
 import {
   type AttachmentPhase,
   type Change,
@@ -116,7 +117,7 @@ export class NodeState {
   /** The destroyed incarnations of this name that are still on disk, newest first. */
   retired(role: Role, id: VolumeId): readonly Volume[] {
     const uuids = this.#retired.get(nameKey(role, id)) ?? [];
-    return [...uuids].map((uuid) => this.#mustHave(uuid)).sort((a, b) => (b.retired?.at ?? 0) - (a.retired?.at ?? 0));
+    return [...uuids].map((uuid) => this.#mustHave(uuid)).sort((a, b) => compareRetirements(b.retired, a.retired));
   }
 
   /** The containers that have an attachment of this volume, whatever its phase. */

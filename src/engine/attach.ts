@@ -1,7 +1,7 @@
 /** Containers: puts volumes into sandboxes and takes them out, with an intent committed before the kernel is asked. */
 import { type AttachContext, decideAttach, markAttached, setAttachments } from "../domain/attach.ts";
 import { nameOf } from "../domain/decide.ts";
-import { codeOf, HoldfastError } from "../domain/error.ts";
+import { codeOf, type ErrorCode, HoldfastError } from "../domain/error.ts";
 import { type Actor, actorName } from "../domain/operation.ts";
 import {
   type Attachment,
@@ -25,6 +25,9 @@ import type { Parts } from "./parts.ts";
 /** Attachments end with the boot, so they need not survive a power cut. */
 const BOOT_SCOPED = { durable: false } as const;
 const RELEASE = { durable: false, releases: true } as const;
+
+/** What says that something broke, and nothing about who has a mount. */
+const FAILURES: readonly ErrorCode[] = ["internal", "unavailable", "disk_full"];
 
 /** What a face asks for, with the process identified. */
 export interface AttachPlan extends Omit<AttachRequest, "process"> {
@@ -203,10 +206,25 @@ export async function takeAway(
     await parts.mounter.detach(place, { lazy: false });
     return "free";
   } catch (error) {
+    if (await isAwayAfterAll(parts, place, error)) return "free";
     if (!options.force || codeOf(error) !== "busy") throw error;
     await parts.mounter.detach(place, { lazy: true });
     return "held";
   }
+}
+
+/** What failed may have been the look behind the unmount. */
+async function isAwayAfterAll(parts: Parts, place: MountedAt, error: unknown): Promise<boolean> {
+  if (FAILURES.includes(codeOf(error))) {
+    try {
+      if ((await parts.mounter.inspect(place)).state !== "missing") return false;
+      await parts.mounter.clear(place);
+      return true;
+    } catch {
+      // What was refused first says more.
+    }
+  }
+  return false;
 }
 
 interface HalfDone {

@@ -54,12 +54,17 @@ export async function collectNamed(
   uuids: readonly Incarnation[],
 ): Promise<Attempts> {
   const attempts = new Map<Incarnation, string | undefined>();
-  for (const uuid of uuids) {
-    const holds = await lookForHolds(parts, [uuid]);
-    const reason = await collectOne(parts, signal, uuid, holds(uuid));
-    attempts.set(uuid, reason);
-    const isBegun = parts.ledger.state.volumes.get(uuid)?.phase === "collecting";
-    if (reason !== undefined && isBegun) noteFailure(parts, signal, uuid, reason);
+  while (attempts.size < uuids.length) {
+    const together = uuids.slice(attempts.size, attempts.size + VOLUMES_PER_SCAN);
+    const holds = await lookForHolds(parts, together);
+    const scannedAtMs = parts.clock.bootTimeMs();
+    for (const uuid of together) {
+      const reason = await collectOne(parts, signal, uuid, holds(uuid));
+      attempts.set(uuid, reason);
+      const isBegun = parts.ledger.state.volumes.get(uuid)?.phase === "collecting";
+      if (reason !== undefined && isBegun) noteFailure(parts, signal, uuid, reason);
+      if (parts.clock.bootTimeMs() - scannedAtMs > SCAN_VALID_MS) break;
+    }
   }
   return attempts;
 }

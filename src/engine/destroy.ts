@@ -24,12 +24,20 @@ async function retireOne(parts: Parts, uuid: Incarnation): Promise<void> {
   if (volume === undefined || volume.phase === "live") return;
   const outcome = volume.phase === "destroying" ? await drop(parts, volume) : await dropAgain(parts, volume);
   if (outcome === "failed") return;
-  await parts.ledger.transact({ durable: false, releases: true }, (tx) => {
-    const current = tx.state.volumes.get(uuid);
-    if (current === undefined || current.phase === "live") return;
-    if (outcome === "nothing") tx.set("volumes", uuid, undefined);
-    else if (current.phase === "destroying") tx.set("volumes", uuid, { ...current, phase: "retained" });
-  });
+  try {
+    await parts.ledger.transact({ durable: false, releases: true }, (tx) => {
+      const current = tx.state.volumes.get(uuid);
+      if (current === undefined || current.phase === "live") return;
+      if (outcome === "nothing") tx.set("volumes", uuid, undefined);
+      else if (current.phase === "destroying") tx.set("volumes", uuid, { ...current, phase: "retained" });
+    });
+  } catch (error) {
+    // Destroyed it is all the same: that commit is durable, and a refusal would deny it. The reconcile notes the rest.
+    parts.log.warn(
+      { error, volume: uuid },
+      `Cannot note that volume ${nameOf(volume)} is in trash: ${messageOf(error)}`,
+    );
+  }
 }
 
 async function drop(parts: Parts, volume: Volume): Promise<Outcome> {

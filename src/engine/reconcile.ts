@@ -4,7 +4,7 @@
  *
  *   record              there                         becomes
  *   attaching           our mount or nothing          gone (it was never acknowledged), or lingering while held
- *   detaching           our mount / nothing           attached again / gone, or lingering while held
+ *   detaching           our mount, wherever / nothing attached again / gone, or lingering while held
  *   attached            exact / sandbox gone          adopted / gone, or shown while the mount is elsewhere
  *   attached            nothing, foreign, stacked     shown as damaged; nothing is mounted under a live container
  *   lingering           nobody holds it any more      gone
@@ -142,13 +142,20 @@ async function settleAttachment(parts: Parts, container: Container, attachment: 
   const isThere = finding.state === "exact" || finding.state === "stacked";
   switch (attachment.phase) {
     case "attaching":
-      if (isThere) await takeAway(parts, place, { force: true });
-      else await parts.mounter.clear(place);
+      if (isThere || (await straying(parts, container, attachment)) !== undefined) {
+        await takeAway(parts, place, { force: true });
+      } else await parts.mounter.clear(place);
       return { settled: await unlessReleased(parts, { ...attachment, phase: "lingering" }) };
-    case "detaching":
+    case "detaching": {
       if (isThere) return { settled: { ...attachment, phase: "attached" } };
+      const mountPoint = await straying(parts, container, attachment);
+      if (mountPoint !== undefined) {
+        const problem = `its volume is still mounted at ${mountPoint}: detach container ${container.id}`;
+        return { settled: { ...attachment, phase: "attached" }, problem };
+      }
       await parts.mounter.clear(place);
       return { settled: await unlessReleased(parts, { ...attachment, phase: "lingering" }) };
+    }
     case "attached":
       if (finding.state === "sandbox_gone") return settleGone(parts, container, attachment);
       return { settled: attachment, problem: describeMount(container, attachment, finding) };
@@ -170,19 +177,24 @@ async function settleLingering(
 
 /** A sandbox that is gone may only have been renamed: our mount has moved along, and the volume is not free. */
 async function settleGone(parts: Parts, container: Container, attachment: Attachment): Promise<Settlement> {
-  const others = parts.ledger.state.containersOf(attachment.uuid).filter(({ id }) => id !== container.id);
-  const places = others.flatMap(({ sandbox, attachments }) =>
-    attachments.map(({ containerPath }) => `${sandbox}/${containerPath}`),
-  );
-  const mounts = await parts.holders.mounts([attachment.uuid], "everywhere");
-  const moved = mounts.find(({ namespace, mountPoint }) => namespace === "host" && !places.includes(mountPoint));
-  if (moved !== undefined) {
+  const mountPoint = await straying(parts, container, attachment);
+  if (mountPoint !== undefined) {
     const cure = `stop container ${container.id} and detach it`;
-    const problem = `sandbox ${container.sandbox} is gone, yet its volume is mounted at ${moved.mountPoint}: ${cure}`;
+    const problem = `sandbox ${container.sandbox} is gone, yet its volume is mounted at ${mountPoint}: ${cure}`;
     return { settled: attachment, problem };
   }
   parts.log.info({ container: container.id }, "Released a container whose sandbox is gone");
   return { settled: await unlessReleased(parts, { ...attachment, phase: "lingering" }) };
+}
+
+/** Where our namespace has the volume mounted although no other container does: covered, changed, or moved away. */
+async function straying(parts: Parts, container: Container, { uuid }: Attachment): Promise<string | undefined> {
+  const others = parts.ledger.state.containersOf(uuid).filter(({ id }) => id !== container.id);
+  const places = others.flatMap(({ sandbox, attachments }) =>
+    attachments.map(({ containerPath }) => `${sandbox}/${containerPath}`),
+  );
+  const mounts = await parts.holders.mounts([uuid], "everywhere");
+  return mounts.find(({ namespace, mountPoint }) => namespace === "host" && !places.includes(mountPoint))?.mountPoint;
 }
 
 /** What lingers does so until nobody holds it any more. */

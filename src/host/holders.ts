@@ -3,8 +3,10 @@
  * when somebody asks for the first time.
  */
 import { Worker } from "node:worker_threads";
+import type { Incarnation } from "../domain/units.ts";
 import type { Holders } from "../ports/holders.ts";
 import { CallThread } from "./call-thread.ts";
+import { gathered } from "./gathered.ts";
 import type { HOLDERS_METHODS } from "./holders-worker.ts";
 
 const TIMEOUT_MS = 15_000;
@@ -24,9 +26,14 @@ export function createHolders({ diskRoots }: HoldersOptions): Holders {
         trackUnmanagedFds: false,
       }),
   });
+  // One at a time, a few hundred clients at once would wait until the thread counts as lost.
+  const mounts = {
+    everywhere: gathered((uuids: readonly Incarnation[]) => thread.call("mounts", uuids, "everywhere")),
+    elsewhere: gathered((uuids: readonly Incarnation[]) => thread.call("mounts", uuids, "elsewhere")),
+  };
   return {
-    mounts: (uuids, scope) => thread.call("mounts", uuids, scope),
-    processes: (uuids) => thread.call("processes", uuids, diskRoots),
+    mounts: (uuids, scope) => mounts[scope](uuids),
+    processes: gathered((uuids) => thread.call("processes", uuids, diskRoots)),
     ofDirectories: (directories) => thread.call("ofDirectories", directories),
     close: () => thread.close(),
   };

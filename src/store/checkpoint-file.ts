@@ -18,8 +18,10 @@ import {
   type RowWriter,
   readHeader,
   readRows,
+  SEAL,
   writeHeader,
 } from "./rows.ts";
+import { printSeal, type Seal } from "./seal.ts";
 import { isDiskFull, SqliteCode, SyncFailure, sqliteCode } from "./sqlite-error.ts";
 import { installSuccessor, prepareSuccessor } from "./successor.ts";
 import { latestVersion, UPGRADES, type Upgrade, upgradeDatabase } from "./upgrade.ts";
@@ -82,6 +84,15 @@ export class CheckpointFile {
 
   rows(table: Table): Generator<Row> {
     return readRows(this.#database, table);
+  }
+
+  /** Takes the rows for all there are: where they were never sealed, or some are known to be damaged. Waits for room. */
+  reseal(seal: Seal): void {
+    try {
+      this.#writer.header(SEAL, printSeal(seal));
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    }
   }
 
   /**
@@ -176,8 +187,10 @@ export class CheckpointFile {
 
   #transaction(group: readonly StoredCommit[]): void {
     this.#database.exec("begin immediate");
+    this.#writer.begin();
     try {
       this.#write(group);
+      this.#writer.seal();
       this.#database.exec("commit");
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("rollback");

@@ -8,6 +8,9 @@ import { HoldfastError, unreachable } from "../domain/error.ts";
 import { TABLES, type Table } from "../domain/records.ts";
 import { CheckpointFile } from "./checkpoint-file.ts";
 import { CHUNKS_AHEAD, type CommitRequest, type Reply, type Request, toWire, type WorkerSettings } from "./messages.ts";
+import { SEAL } from "./rows.ts";
+import { parseHeader } from "./schema.ts";
+import { addToSeal, isSameSeal, NO_ROWS, parseSeal, type Seal } from "./seal.ts";
 import { explainFailure, isDiskFailure, isDiskFull } from "./sqlite-error.ts";
 
 /** Characters of row text in one message: small enough to keep the adapter's event loop responsive. */
@@ -69,19 +72,43 @@ function load(): void {
   try {
     if (dead !== undefined) throw dead;
     file ??= new CheckpointFile(settings);
-    for (const table of TABLES) sendRows(file, table);
+    const found = TABLES.map((table) => sendRows(file as CheckpointFile, table)).reduce(addAll);
+    sealIfDue(file, found);
     stale = undefined;
-    reply({ kind: "loaded", header: file.header() });
+    reply({ kind: "loaded", header: file.header(), seal: found.seal });
   } catch (error) {
     reply({ kind: "load-failed", error: toWire(explainFailure(error, "read the checkpoint")) });
   }
 }
 
-function sendRows(from: CheckpointFile, table: Table): void {
+/** What was read. */
+interface Found {
+  readonly seal: Seal;
+  readonly unsound: number;
+}
+
+function addAll(left: Found, right: Found): Found {
+  return { seal: addToSeal(left.seal, right.seal.rows, right.seal.sum), unsound: left.unsound + right.unsound };
+}
+
+/** Of a checkpoint that is older than seals, and of one whose damage is told, what is there is the truth from now on. */
+function sealIfDue(from: CheckpointFile, { seal, unsound }: Found): void {
+  const header = from.header();
+  // What is refused is left alone.
+  if (!parseHeader(header).ok) return;
+  const known = parseSeal(header.get(SEAL));
+  if (known === undefined || (unsound > 0 && !isSameSeal(known, seal))) from.reseal(seal);
+}
+
+function sendRows(from: CheckpointFile, table: Table): Found {
   let rows: string[] = [];
   let chars = 0;
+  let seal = NO_ROWS;
+  let unsound = 0;
   for (const row of from.rows(table)) {
+    seal = addToSeal(seal, 1, row.crc);
     if (!row.sound) {
+      unsound += 1;
       reply({ kind: "unsound", table, key: row.key });
       continue;
     }
@@ -93,6 +120,7 @@ function sendRows(from: CheckpointFile, table: Table): void {
     chars = 0;
   }
   if (rows.length > 0) sendChunk(table, rows);
+  return { seal, unsound };
 }
 
 /** Waits while the adapter is behind, or all rows would pile up between the threads. */

@@ -16,6 +16,7 @@ import type { CommitOptions, NodeHeader, Store, StoreContents } from "../ports/s
 import { ContentsBuilder } from "./contents.ts";
 import { checkpointPaths } from "./files.ts";
 import { fromWire, type Reply, type Request, type WorkerSettings } from "./messages.ts";
+import type { Seal } from "./seal.ts";
 
 const BALLAST_BYTES = 4 * 1024 * 1024;
 
@@ -164,7 +165,7 @@ class CheckpointStore implements Store {
         this.#loads[0]?.contents.refuse(reply.table, reply.key, "the checksum is wrong");
         return;
       case "loaded":
-        this.#finishLoad(reply.header);
+        this.#finishLoad(reply.header, reply.seal);
         return;
       case "load-failed":
         this.#loads.shift()?.reject(fromWire(reply.error));
@@ -188,11 +189,11 @@ class CheckpointStore implements Store {
     Atomics.notify(this.#taken, 0);
   }
 
-  #finishLoad(header: ReadonlyMap<string, string>): void {
+  #finishLoad(header: ReadonlyMap<string, string>, seal: Seal): void {
     const load = this.#loads.shift();
     if (load === undefined) return;
     try {
-      load.resolve(load.contents.finish(header));
+      load.resolve(load.contents.finish(header, seal));
     } catch (error) {
       load.reject(error as HoldfastError);
     }

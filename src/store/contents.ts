@@ -3,7 +3,9 @@ import type { Records, Table, Volume } from "../domain/records.ts";
 import { poolKey } from "../domain/resource.ts";
 import type { DamagedRecord, StoreContents } from "../ports/store.ts";
 import { damagedCheckpoint } from "./damaged.ts";
+import { SEAL } from "./rows.ts";
 import { keyOf, parseHeader, parseLabelledThrough, parseRecord } from "./schema.ts";
+import { isSameSeal, parseSeal, type Seal } from "./seal.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type MutableTables = { readonly [T in Table]: Map<string, Records[T]> };
@@ -35,10 +37,20 @@ export class ContentsBuilder {
     this.#damaged.push({ table, key, reason });
   }
 
-  /** @throws `damaged` when the node's own header is lost */
-  finish(rows: ReadonlyMap<string, string>): StoreContents {
+  /**
+   * @param seal of all rows that were read
+   * @throws `damaged` when the node's own header is lost, or rows are missing and nothing tells which
+   */
+  finish(rows: ReadonlyMap<string, string>, seal: Seal): StoreContents {
     const header = parseHeader(rows);
     if (!header.ok) throw damagedCheckpoint(this.#path, `its header is lost (${header.reason})`);
+    const sealed = parseSeal(rows.get(SEAL));
+    if (sealed !== undefined && !isSameSeal(sealed, seal) && this.#damaged.length === 0) {
+      throw damagedCheckpoint(
+        this.#path,
+        "its records are of different times, a disk lost a write or a file was put back",
+      );
+    }
     return {
       header: header.value,
       records: this.#records,

@@ -3,6 +3,7 @@ import { type ErrorCode, HoldfastError } from "../domain/error.ts";
 import type { Table } from "../domain/records.ts";
 import type { NodeHeader } from "../ports/store.ts";
 import type { RowChange } from "./rows.ts";
+import type { Seal } from "./seal.ts";
 
 /** Chunks of rows that may be on their way at once: bounds the memory of a load. */
 export const CHUNKS_AHEAD = 4;
@@ -34,7 +35,7 @@ export type Reply =
   /** Sound rows, as key, value, key, value. */
   | { readonly kind: "rows"; readonly table: Table; readonly rows: readonly string[] }
   | { readonly kind: "unsound"; readonly table: Table; readonly key: string }
-  | { readonly kind: "loaded"; readonly header: ReadonlyMap<string, string> }
+  | { readonly kind: "loaded"; readonly header: ReadonlyMap<string, string>; readonly seal: Seal }
   | { readonly kind: "load-failed"; readonly error: WireError }
   /** The oldest `count` commits that had no answer yet. */
   | { readonly kind: "committed"; readonly count: number; readonly durationMs: number }

@@ -80,6 +80,7 @@ function writeCheckpoint(path: string, { header, records }: RebuildOptions): voi
     for (const table of TABLES) {
       for (const [key, record] of records[table]) writer.change({ table, key, value: JSON.stringify(record) });
     }
+    writer.seal();
   });
 }
 

@@ -3,6 +3,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { TABLES, type Table } from "../domain/records.ts";
 import type { NodeHeader } from "../ports/store.ts";
+import { addToSeal, isSameSeal, NO_ROWS, parseSeal, printSeal } from "./seal.ts";
 
 /** A change in stored form: `value` is JSON text, `undefined` removes. */
 export interface RowChange {
@@ -14,29 +15,71 @@ export interface RowChange {
 /** The header's rows with a good checksum; forms are judged by whoever reads them. */
 export type HeaderRows = ReadonlyMap<string, string>;
 
+/** For one transaction after the other. */
 export interface RowWriter {
+  /** Forgets what a transaction changed that was rolled back. */
+  begin(): void;
   change(change: RowChange): void;
   header(key: string, value: string): void;
+  /** Brings the seal up to date with the changes since `begin`. */
+  seal(): void;
 }
+
+/** The header's row that has the seal. */
+export const SEAL = "seal";
 
 export function createRowWriter(database: DatabaseSync): RowWriter {
   const statements = Object.fromEntries(
     TABLES.map((table) => [
       table,
-      { set: prepareSet(database, table), remove: database.prepare(`delete from ${table} where key = ?`) },
+      {
+        find: database.prepare(`select crc from ${table} where key = ?`, { returnArrays: true }),
+        set: prepareSet(database, table),
+        remove: database.prepare(`delete from ${table} where key = ?`),
+      },
     ]),
-  ) as Record<Table, { set: StatementSync; remove: StatementSync }>;
+  ) as Record<Table, { find: StatementSync; set: StatementSync; remove: StatementSync }>;
   const setHeader = prepareSet(database, "header");
+  const findHeader = database.prepare("select value from header where key = ?", { returnArrays: true });
+  const header = (key: string, value: string): void => {
+    setHeader.run(key, value, checksum(key, value));
+  };
+  let changed = NO_ROWS;
   return {
-    change: ({ table, key, value }) => {
-      const { set, remove } = statements[table];
-      if (value === undefined) remove.run(key);
-      else set.run(key, value, checksum(key, value));
+    begin: () => {
+      changed = NO_ROWS;
     },
-    header: (key, value) => {
-      setHeader.run(key, value, checksum(key, value));
+    change: ({ table, key, value }) => {
+      const { find, set, remove } = statements[table];
+      const [old] = firstOf(find, key);
+      if (old !== undefined) changed = addToSeal(changed, -1, -numberOf(old));
+      if (value === undefined) {
+        remove.run(key);
+        return;
+      }
+      const crc = checksum(key, value);
+      set.run(key, value, crc);
+      changed = addToSeal(changed, 1, crc);
+    },
+    header,
+    seal: () => {
+      if (isSameSeal(changed, NO_ROWS)) return;
+      const [text] = firstOf(findHeader, SEAL);
+      const seal = parseSeal(typeof text === "string" ? text : undefined) ?? NO_ROWS;
+      header(SEAL, printSeal(addToSeal(seal, changed.rows, changed.sum)));
+      changed = NO_ROWS;
     },
   };
+}
+
+/** The first row that a statement finds; empty when there is none. */
+function firstOf(statement: StatementSync, key: string): readonly unknown[] {
+  return (statement.get(key) as readonly unknown[] | undefined) ?? [];
+}
+
+/** A checksum as it is stored, which may be damaged. */
+function numberOf(crc: unknown): number {
+  return typeof crc === "number" ? crc : 0;
 }
 
 /** The header of a new checkpoint, whose labels are all unwritten. */
@@ -44,6 +87,7 @@ export function writeHeader(writer: RowWriter, header: NodeHeader): void {
   writer.header("agentId", header.agentId);
   writer.header("createdAt", String(header.createdAt));
   writer.header("labelledThrough", "0");
+  writer.header(SEAL, printSeal(NO_ROWS));
 }
 
 export function readHeader(database: DatabaseSync): HeaderRows {
@@ -55,8 +99,8 @@ export function readHeader(database: DatabaseSync): HeaderRows {
 }
 
 export type Row =
-  | { readonly sound: true; readonly key: string; readonly value: string }
-  | { readonly sound: false; readonly key: string };
+  | { readonly sound: true; readonly key: string; readonly value: string; readonly crc: number }
+  | { readonly sound: false; readonly key: string; readonly crc: number };
 
 /** All rows of a table in the order of their keys; the transaction stays open until the last one is read. */
 export function* readRows(database: DatabaseSync, table: Table | "header"): Generator<Row> {
@@ -64,9 +108,9 @@ export function* readRows(database: DatabaseSync, table: Table | "header"): Gene
   for (const row of statement.iterate() as Iterable<unknown>) {
     const [key, value, crc] = row as [unknown, unknown, unknown];
     if (typeof key === "string" && typeof value === "string" && checksum(key, value) === crc) {
-      yield { sound: true, key, value };
+      yield { sound: true, key, value, crc };
     } else {
-      yield { sound: false, key: String(key) };
+      yield { sound: false, key: String(key), crc: numberOf(crc) };
     }
   }
 }

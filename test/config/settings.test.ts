@@ -37,6 +37,10 @@ test("waitingForRestart names the keys that cannot change while the daemon runs,
 });
 
 describe("a configuration file is refused", () => {
+  test("with a reason that is not as long as the file", () => {
+    expect(refusal(() => fromFile("*a".repeat(5_000))).length).toBeLessThan(500);
+  });
+
   test("when it is nested deeper than its parser can go", () => {
     expect(refusal(() => fromFile("? ".repeat(20_000)))).toMatch(/^Cannot read the configuration .*holdfast\.yaml: /);
   });

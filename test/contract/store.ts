@@ -7,8 +7,10 @@ import {
   sampleUuid,
   sampleVolume,
   setContainer,
+  setDisk,
   setOperation,
   setReservation,
+  setSandbox,
   setVolume,
 } from "./samples.ts";
 
@@ -62,7 +64,14 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
 
     it("opens with its header and nothing else", () => {
       expect(first.header).toEqual(SAMPLE_HEADER);
-      expect(sizes(first)).toEqual({ reservations: 0, volumes: 0, containers: 0, operations: 0 });
+      expect(sizes(first)).toEqual({
+        reservations: 0,
+        volumes: 0,
+        containers: 0,
+        operations: 0,
+        disks: 0,
+        sandboxes: 0,
+      });
       expect(first.damaged).toEqual([]);
       expect(first.labelledThrough).toBe(0);
     });
@@ -71,11 +80,13 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       ["durable", DURABLE],
       ["soft", SOFT],
     ])("gives every kind of record of a %s commit back as it was", async (_, options) => {
-      const changes = [setVolume(1), setVolume(2), setReservation(), setContainer(), setOperation()];
+      const others = [setReservation(), setContainer(), setOperation(), setDisk(), setSandbox()];
+      const changes = [setVolume(1), setVolume(2), ...others];
       await store.commit(changes, options);
       const { records } = await reopened();
       for (const { table, key, value } of changes) expect(records[table].get(key)).toEqual(value);
-      expect(sizes({ records })).toEqual({ reservations: 1, volumes: 2, containers: 1, operations: 1 });
+      const kinds = { reservations: 1, containers: 1, operations: 1, disks: 1, sandboxes: 1 };
+      expect(sizes({ records })).toEqual({ ...kinds, volumes: 2 });
     });
 
     it("applies the changes of a transaction in their order", async () => {

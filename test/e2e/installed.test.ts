@@ -5,12 +5,15 @@
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { latestVersion } from "../../src/store/upgrade.ts";
 import { Machine } from "./machine.ts";
 import { makePlace, type Place } from "./place.ts";
 import { mayMount } from "./privileges.ts";
 import { run } from "./run.ts";
 
 const REPOSITORY = path.resolve(import.meta.dirname, "../..");
+/** Of the checkpoint. */
+const SCHEMA = latestVersion();
 const SETUP_MS_MAX = 300_000;
 const FILE = "/sandboxes/web-1/data/greeting";
 const UNITS = "holdfast.service holdfast.socket holdfast-http.socket holdfast-docker.socket";
@@ -34,12 +37,12 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     await place?.remove();
   });
 
-  /** Another version of the program: `schema` 2 changes the checkpoint, `broken` ends before it is ready. */
-  function variant(version: string, how: { readonly schema?: 2; readonly broken?: true }): string {
+  /** Another version of the program: `upgrades` changes the checkpoint, `broken` ends before it is ready. */
+  function variant(version: string, how: { readonly upgrades?: true; readonly broken?: true }): string {
     const name = `/root/holdfast-${version}`;
     const tree = path.join(machine.root, name);
     cpSync(path.join(machine.root, tarball), tree, { recursive: true });
-    const { schema = 1 } = how;
+    const schema = how.upgrades === true ? SCHEMA + 1 : SCHEMA;
     change(path.join(tree, "release"), [
       [/version=.*/, `version=${version}`],
       [/build=.*/, `build=${version}`],
@@ -47,8 +50,8 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     ]);
     for (const part of readdirSync(path.join(tree, "lib")).filter((file) => file.endsWith(".js"))) {
       change(path.join(tree, "lib", part), [
-        ...(how.schema === 2
-          ? [[/UPGRADES = \[\]/, 'UPGRADES = [(d) => d.exec("create table extra(x)")]'] as const]
+        ...(how.upgrades === true
+          ? [[/(UPGRADES = \[[\s\S]*?)\n\];/, '$1,\n(d) => d.exec("create table extra(x)")];'] as const]
           : []),
         ...(how.broken === true ? [[/tell\(\{ READY: "1" \}\)/, "process.exit(3)"] as const] : []),
       ]);
@@ -288,7 +291,7 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
   });
 
   test("an upgrade that does not come up brings program and checkpoint back together", async () => {
-    const { status, stderr } = await machine.try(`${variant("0.3.0", { schema: 2, broken: true })}/install`);
+    const { status, stderr } = await machine.try(`${variant("0.3.0", { upgrades: true, broken: true })}/install`);
     expect(stderr).toMatch(
       /checkpoint from before the upgrade is in place again[\s\S]*went back to 0\.2\.0, which runs/,
     );
@@ -300,10 +303,10 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
   });
 
   test("an upgrade of the checkpoint keeps a copy, and the way back is refused with the rule", async () => {
-    await machine.run(`${variant("0.4.0", { schema: 2 })}/install`);
+    await machine.run(`${variant("0.4.0", { upgrades: true })}/install`);
     expect(await attached()).toBe("1");
     const { status, stderr } = await machine.try("/root/holdfast-0.2.0/install");
-    expect(stderr).toMatch(/schema 2.*put meta\/checkpoint\.v1 .*nothing was changed/);
+    expect(stderr).toMatch(new RegExp(`schema ${SCHEMA + 1}.*put meta/checkpoint\\.v${SCHEMA} .*nothing was changed`));
     expect(status).toBe(1);
   });
 

@@ -309,6 +309,27 @@ describe("a lost checkpoint", () => {
   });
 });
 
+describe("a checkpoint of an earlier time", () => {
+  test("is told by doctor, and rebuild brings back what came since", async () => {
+    await start();
+    await operate(reserve(1024, [OF_OPS]), create("grown", 64, [OF_OPS]));
+    await daemon.stop();
+    const checkpoint = path.join(daemon.workRoot, "meta/checkpoint.db");
+    const earlier = await readFile(checkpoint);
+    await daemon.start();
+    await agent("grow", "web/grown", "--by", "32");
+    await daemon.stop();
+    await writeFile(checkpoint, earlier);
+
+    const { status: exit, stdout } = await holdfast("doctor", "--work-root", daemon.workRoot);
+    expect(exit).toBe(1);
+    expect(stdout).toMatch(/^bad {4}volume web\/grown .*its label is newer than its record.*run holdfast rebuild$/m);
+    expect((await rebuild()).status).toBe(0);
+    await daemon.start();
+    expect((await volume("grown")).sizeMb).toBe(96);
+  });
+});
+
 describe("a damaged row of the checkpoint", () => {
   test("is shown, stops nothing else, and comes back by rebuild", async () => {
     await start();

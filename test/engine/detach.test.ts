@@ -56,6 +56,14 @@ describe("detach", () => {
     expect(await rig.states()).toEqual(["common detached", "db detached"]);
   });
 
+  test("that broke behind the unmount is done all the same", async () => {
+    const rig = await furnished();
+    rig.mounter.failNext("detach", BROKEN, "after");
+    await rig.detach();
+    expect(rig.mounter.places()).toEqual([]);
+    expect(await rig.states()).toEqual(["common detached", "db detached"]);
+  });
+
   test("is busy with the pids while a process sits in a volume, which stays attached", async () => {
     const rig = await furnished();
     await sit(rig, "db", 4712);

@@ -113,6 +113,20 @@ describe("reconcile of mounts", () => {
     expect(await rig.states()).toEqual(["db detached", "logs detached"]);
   });
 
+  test("a half-undone mount that is not as it was made is still its container's", async () => {
+    const rig = await furnished();
+    const { uuid } = await rig.live("db");
+    rig.store.failCommit(2);
+    await outcomeOf(rig.detach());
+    rig.holders.holdHere(uuid, "/moved/data");
+    await rig.engine.reconcile();
+    expect(await rig.states()).toEqual(["db damaged", "logs detached"]);
+    expect(await problems(rig)).toEqual([expect.stringContaining("/moved/data")]);
+    rig.holders.letGo();
+    await rig.detach();
+    expect(await rig.states()).toEqual(["db detached", "logs detached"]);
+  });
+
   test("works while a container is attached and detached", async () => {
     const rig = await furnished();
     await Promise.all([rig.engine.reconcile(), rig.detach(), rig.engine.reconcile()]);

@@ -123,6 +123,16 @@ describe("restore", () => {
     expect((await rig.engine.restore(PEER, { uuid: older, as: AS_OLD.as })).volume.uuid).toBe(older);
   });
 
+  test("the newest is the one that was destroyed last, also when the clock was set back in between", async () => {
+    const { rig } = await retained();
+    rig.clock.jump(-86_400_000);
+    rig.clock.advance(1_000);
+    await rig.perform(creating("db"));
+    const { uuid: newest } = await rig.live("db");
+    await rig.destroy("db");
+    expect((await rig.engine.restore(PEER, DB)).volume.uuid).toBe(newest);
+  });
+
   test("twice at once restores once", async () => {
     const { rig } = await retained();
     const outcomes = await Promise.all([1, 2].map(() => outcomeOf(rig.engine.restore(PEER, DB))));

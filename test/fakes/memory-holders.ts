@@ -18,6 +18,11 @@ export class MemoryHolders implements Holders {
     this.held.push({ uuid, namespace: "4026539999", mountId: "9001", mountPoint: "/data", ...someone(pid) });
   }
 
+  /** A bind of the volume in the daemon's own namespace. */
+  holdHere(uuid: Incarnation, mountPoint: string, pid = 4714): void {
+    this.held.push({ uuid, namespace: "host", mountId: "9002", mountPoint, ...someone(pid) });
+  }
+
   /** A process that sits in the volume. */
   sitIn(uuid: Incarnation, pid = 4712): void {
     this.holding.push({ uuid, ...someone(pid) });

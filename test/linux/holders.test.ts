@@ -50,10 +50,24 @@ function unbind(path: string, flags: number): void {
   mounts.splice(mounts.indexOf(path), 1);
 }
 
+async function elapsedMs(work: () => Promise<unknown>): Promise<number> {
+  const startedMs = performance.now();
+  await work();
+  return performance.now() - startedMs;
+}
+
 describe("holders", () => {
   test("nobody holds an idle volume", async () => {
     expect(await holders.mounts([uuid], "everywhere")).toEqual([]);
     expect(await holders.processes([uuid])).toEqual([]);
+  });
+
+  test("a hundred questions at once cost no more than a few", async () => {
+    const ask = () => Promise.all([holders.mounts([uuid], "everywhere"), holders.processes([uuid])]);
+    await ask();
+    const oneMs = await elapsedMs(ask);
+    const allMs = await elapsedMs(() => Promise.all(Array.from({ length: 100 }, ask)));
+    expect(allMs / oneMs).toBeLessThan(20);
   });
 
   test("a working directory, an open file and a mapping hold the volume, by whatever path", async () => {

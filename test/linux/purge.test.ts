@@ -333,7 +333,7 @@ describe.runIf(geteuid() === 0)("purge of hostile content, as root", () => {
       mkdirSync(join(content, `directory-${directory}`, "below"), { recursive: true });
     expect(purge()).toBe(41_002);
     expectGone();
-  });
+  }, 120_000);
 
   it.each(["directory", "file"] as const)(
     "stops at a %s that is mounted inside, names it, and leaves it alone",

@@ -4,7 +4,7 @@
  */
 
 /** What one run of a protocol is given. */
-interface Trial {
+export interface Trial {
   /** 31 bits; the same seed makes the same choices, as far as the kernel plays along. */
   readonly seed: number;
   /** Begin nothing new after this many milliseconds since the start. */

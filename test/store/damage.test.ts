@@ -3,10 +3,19 @@ import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { codeOf, type HoldfastError } from "../../src/domain/error.ts";
+import { type Change, TABLES } from "../../src/domain/records.ts";
 import type { StoreContents } from "../../src/ports/store.ts";
 import { CheckpointFile } from "../../src/store/checkpoint-file.ts";
 import { ContentsBuilder } from "../../src/store/contents.ts";
-import { sampleUuid, sampleVolume, setVolume } from "../contract/samples.ts";
+import { addToSeal, NO_ROWS } from "../../src/store/seal.ts";
+import {
+  removeVolume,
+  sampleUuid,
+  sampleVolume,
+  setContainer,
+  setMarkedVolume,
+  setVolume,
+} from "../contract/samples.ts";
 import { type CheckpointPlace, makeCheckpointPlace } from "./place.ts";
 
 const VOLUMES = 40;
@@ -35,6 +44,23 @@ describe("a damaged checkpoint", () => {
     } finally {
       await store.close();
     }
+  }
+
+  async function commit(...changes: readonly Change[]): Promise<void> {
+    const store = place.store();
+    await store.open();
+    await store.commit(changes, { durable: true });
+    await store.close();
+  }
+
+  /** The log of a store that was killed after a commit. */
+  async function killedAfter(...changes: readonly Change[]): Promise<{ readonly log: Buffer }> {
+    const store = place.store();
+    await store.open();
+    await store.commit(changes, { durable: true });
+    const log = readFileSync(`${place.checkpoint}-wal`);
+    await store.close();
+    return { log };
   }
 
   function edit(sql: string, ...values: (string | number)[]): void {
@@ -69,7 +95,7 @@ describe("a damaged checkpoint", () => {
     [
       "is of a newer version",
       () => edit("pragma user_version = 7"),
-      "it has schema version 7 and this program knows 1, start the newer program or run holdfast rebuild",
+      "it has schema version 7 and this program knows 2, start the newer program or run holdfast rebuild",
     ],
   ])("that %s is refused with the way out, and left alone", async (_, damage, reason) => {
     damage();
@@ -114,6 +140,52 @@ describe("a damaged checkpoint", () => {
     expect(records.volumes.get(sampleUuid(4))).toEqual(sampleVolume(4));
   });
 
+  it("whose file is of an earlier time than its log is refused", async () => {
+    const earlier = readFileSync(place.checkpoint);
+    await commit(removeVolume(1), setContainer());
+    const { log } = await killedAfter(setVolume(VOLUMES));
+    writeFileSync(place.checkpoint, earlier);
+    writeFileSync(`${place.checkpoint}-wal`, log);
+    await expect(open()).rejects.toMatchObject({
+      code: "damaged",
+      message: expect.stringContaining("different times"),
+    });
+  });
+
+  it("of which a page is of an earlier time is refused", async () => {
+    const earlier = readFileSync(place.checkpoint);
+    await commit(setMarkedVolume());
+    const later = readFileSync(place.checkpoint);
+    let refused = 0;
+    for (let at = 0; at < earlier.length; at += PAGE_BYTES) {
+      const page = earlier.subarray(at, at + PAGE_BYTES);
+      if (page.equals(later.subarray(at, at + PAGE_BYTES))) continue;
+      const bytes = Buffer.from(later);
+      page.copy(bytes, at);
+      writeFileSync(place.checkpoint, bytes);
+      await expect(open(), `the page at ${at}`).rejects.toMatchObject({ code: "damaged" });
+      refused += 1;
+    }
+    expect(refused).toBeGreaterThan(1);
+  });
+
+  it("opens again after its damaged row was told, written anew and removed", async () => {
+    const key = sampleUuid(3);
+    edit("update volumes set crc = crc + 1 where key = ?", key);
+    expect((await open()).damaged).toHaveLength(1);
+    await commit(setVolume(3));
+    expect(await open()).toMatchObject({ damaged: [] });
+    await commit(removeVolume(3));
+    expect((await open()).records.volumes.size).toBe(VOLUMES - 1);
+  });
+
+  it("that was never sealed is sealed at its first opening", async () => {
+    edit("delete from header where key = 'seal'");
+    expect((await open()).records.volumes.size).toBe(VOLUMES);
+    edit("delete from volumes where key = ?", sampleUuid(3));
+    await expect(open()).rejects.toMatchObject({ code: "damaged" });
+  });
+
   it("keeps its volumes when only labelledThrough is lost", async () => {
     edit("update header set value = '12' where key = 'labelledThrough'");
     const contents = await open();
@@ -141,11 +213,15 @@ function judge(directory: string, at: number): "refused" | "isolated" | "harmles
   try {
     file = new CheckpointFile({ directory, ballastBytes: 0 });
     const builder = new ContentsBuilder(file.path);
-    for (const row of file.rows("volumes")) {
-      if (row.sound) builder.add("volumes", [row.key, row.value]);
-      else builder.refuse("volumes", row.key, "checksum");
+    let seal = NO_ROWS;
+    for (const table of TABLES) {
+      for (const row of file.rows(table)) {
+        seal = addToSeal(seal, 1, row.crc);
+        if (row.sound) builder.add(table, [row.key, row.value]);
+        else builder.refuse(table, row.key, "checksum");
+      }
     }
-    const { records, damaged } = builder.finish(file.header());
+    const { records, damaged } = builder.finish(file.header(), seal);
     expect(records.volumes.size + damaged.length, `volumes after a flip at ${at}`).toBe(VOLUMES);
     for (const volume of records.volumes.values()) expect(volume).toEqual(sampleVolume(volume.revision));
     return damaged.length > 0 ? "isolated" : "harmless";

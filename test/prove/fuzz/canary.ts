@@ -1,0 +1,52 @@
+/** How slow the machine itself is: what a plain question and a plain sync beside the daemon's take, again and again. */
+import { open } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Door, request } from "../../e2e/request.ts";
+
+export interface Canary {
+  /** The slowest that was under way at this moment or after it, in milliseconds. */
+  slowestSince(momentMs: number): number;
+  stop(): Promise<void>;
+}
+
+const PAUSE_MS = 100;
+const KEPT = 1_000;
+
+/** @param directory on the daemon's disk */
+export function startCanary(directory: string, door: Door): Canary {
+  const flights: { readonly startMs: number; endMs: number }[] = [];
+  let stopped = false;
+  const ended = fly();
+
+  async function fly(): Promise<void> {
+    const file = await open(path.join(directory, "canary"), "w");
+    try {
+      while (!stopped) {
+        const flight = { startMs: performance.now(), endMs: Number.POSITIVE_INFINITY };
+        if (flights.push(flight) > KEPT) flights.shift();
+        await Promise.all([file.write("x").then(() => file.sync()), request(door, { path: "/healthz" })]);
+        flight.endMs = performance.now();
+        await sleep(PAUSE_MS);
+      }
+    } catch {
+      // The daemon is gone: others notice.
+    } finally {
+      await file.close();
+    }
+  }
+
+  return {
+    slowestSince: (momentMs) =>
+      Math.max(
+        0,
+        ...flights
+          .filter(({ endMs }) => endMs >= momentMs)
+          .map(({ startMs, endMs }) => Math.min(endMs, performance.now()) - startMs),
+      ),
+    stop: () => {
+      stopped = true;
+      return ended;
+    },
+  };
+}

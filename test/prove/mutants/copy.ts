@@ -1,0 +1,71 @@
+/** A copy of the repository in which programs are changed and tests run; the working tree is not touched. */
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { execa } from "execa";
+import type { Mutant } from "./mutant.ts";
+
+const REPOSITORY = path.resolve(import.meta.dirname, "../../..");
+/** What tests read. */
+const PARTS = ["src", "test", "scripts", "systemd", "package.json", "tsconfig.json", "README.md"];
+const TEST_MS_MAX = 180_000;
+
+export class Copy {
+  readonly #directory: string;
+  /** Tests that are known to pass without a mutant. */
+  readonly #passing = new Set<string>();
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  static make(): Copy {
+    const directory = mkdtempSync(path.join(tmpdir(), "holdfast-mutants-"));
+    for (const part of PARTS) {
+      cpSync(path.join(REPOSITORY, part), path.join(directory, part), { recursive: true });
+    }
+    symlinkSync(path.join(REPOSITORY, "node_modules"), path.join(directory, "node_modules"));
+    return new Copy(directory);
+  }
+
+  remove(): void {
+    rmSync(this.#directory, { recursive: true });
+  }
+
+  /** @returns why the mutant is not caught; `undefined` when its test fails because of it */
+  async whyNotCaught({ file, find, replace, test }: Mutant): Promise<string | undefined> {
+    const place = path.join(this.#directory, "src", file);
+    const text = readFileSync(place, "utf8");
+    const count = text.split(find).length - 1;
+    if (count !== 1)
+      return `it is out of date: ${JSON.stringify(find)} is in src/${file} ${count} times, expected once`;
+    if (!(await this.#passesUnchanged(test))) return `test/${test} fails without it, too`;
+    writeFileSync(
+      place,
+      text.replace(find, () => replace),
+    );
+    try {
+      return (await this.#passes(test)) ? `test/${test} passes` : undefined;
+    } finally {
+      writeFileSync(place, text);
+    }
+  }
+
+  async #passesUnchanged(test: string): Promise<boolean> {
+    if (!this.#passing.has(test) && (await this.#passes(test))) this.#passing.add(test);
+    return this.#passing.has(test);
+  }
+
+  async #passes(test: string): Promise<boolean> {
+    const vitest = ["node_modules/vitest/vitest.mjs", "run", "--config", "test/vitest.config.ts", "--project", "host"];
+    const { exitCode } = await execa(process.execPath, [...vitest, "--bail", "1", `test/${test}`], {
+      cwd: this.#directory,
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "ignore",
+      reject: false,
+      timeout: TEST_MS_MAX,
+    });
+    return exitCode === 0;
+  }
+}
