@@ -7,11 +7,17 @@ export HOME=/root LANG=C.UTF-8 NODE_COMPILE_CACHE=/run/compile-cache
 
 mount -t sysfs sys /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir -p /dev/pts /dev/shm /lib/modules /.repository
+mount --bind "$HOLDFAST_REPOSITORY" /.repository
 mount -t tmpfs run /run
 mount -t tmpfs tmp /tmp
-mkdir -p /dev/pts /dev/shm /lib/modules
 mount -t devpts pts /dev/pts
 mount -t tmpfs shm /dev/shm
+# A checkout below /tmp is covered now.
+[ -e "$HOLDFAST_REPOSITORY/package.json" ] || {
+  mkdir -p "$HOLDFAST_REPOSITORY"
+  mount --bind /.repository "$HOLDFAST_REPOSITORY"
+}
 ln -sfn /proc/self/fd /dev/fd
 ln -sfn "$HOLDFAST_MODULES" "/lib/modules/$(uname -r)"
 ip link set lo up
