@@ -71,14 +71,22 @@ export async function findOrphans(parts: Parts): Promise<void> {
 /** What cannot be listed now is shown as it was seen last. */
 async function orphansOn(parts: Parts, disk: Disk): Promise<readonly string[]> {
   try {
-    const { volumes, trash } = await disk.list((uuid) => isKnown(parts, uuid));
-    const unknown = (folder: string, uuids: readonly Incarnation[]) =>
-      uuids.filter((uuid) => !isKnown(parts, uuid)).map((uuid) => `${disk.root}/${folder}/${uuid}`);
-    return [...unknown("volumes", volumes), ...unknown("trash", trash)];
+    const unknown = await unknownOn(parts, disk);
+    if (unknown.length === 0) return [];
+    // What was collected while the names were read has no record any more, and no directory.
+    const still = new Set(await unknownOn(parts, disk));
+    return unknown.filter((directory) => still.has(directory));
   } catch (error) {
     parts.log.warn({ error, disk: disk.root }, "Cannot look for directories without a record");
     return parts.observations.orphans.filter((orphan) => orphan.startsWith(`${disk.root}/`));
   }
+}
+
+async function unknownOn(parts: Parts, disk: Disk): Promise<readonly string[]> {
+  const { volumes, trash } = await disk.list((uuid) => isKnown(parts, uuid));
+  const unknown = (folder: string, uuids: readonly Incarnation[]) =>
+    uuids.filter((uuid) => !isKnown(parts, uuid)).map((uuid) => `${disk.root}/${folder}/${uuid}`);
+  return [...unknown("volumes", volumes), ...unknown("trash", trash)];
 }
 
 function isKnown(parts: Parts, uuid: string): boolean {

@@ -72,6 +72,16 @@ describe("attach", () => {
     expect(refusal).toMatchObject({ code: "in_use", details: { container: "web" } });
   });
 
+  test("an exclusive volume that another mount namespace shows is refused, naming who has it", async () => {
+    const rig = await furnished();
+    rig.holders.holdElsewhere((await rig.live("db")).uuid, 4711);
+    expect(await refusalOf(rig.attach({ volumes: [wanted("db")] }))).toMatchObject({
+      code: "in_use",
+      message: expect.stringContaining("process 4711"),
+    });
+    expect(rig.mounter.places()).toEqual([]);
+  });
+
   test("of two containers that want an exclusive volume at once one gets it", async () => {
     const rig = await furnished();
     const outcomes = await Promise.all(

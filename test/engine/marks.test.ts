@@ -60,6 +60,14 @@ describe("protect", () => {
     expect(rig.disk.label(uuid)).not.toHaveProperty("protected");
   });
 
+  test("survives a power cut", async () => {
+    const rig = await startRig();
+    await rig.create("db");
+    await put(rig, "protect");
+    await rig.powerCut();
+    expect((await rig.live("db")).protected).toBe(true);
+  });
+
   test("changes nothing the second time", async () => {
     const rig = await startRig();
     await rig.create("db");
@@ -144,5 +152,13 @@ describe("who may mark", () => {
     rig.setAcls(acls({ create_volumes: [{ principals: { values: ["eve"] }, roles: { values: ["ads"] } }] }));
     await put(rig, "protect", DB, EVE);
     expect(await refusalOf(put(rig, "unprotect", DB, EVE))).toMatchObject({ code: "forbidden" });
+  });
+
+  test("who may create volumes of the role may pin destroyed ones, and not take that away", async () => {
+    const rig = await startRig();
+    await destroyed(rig);
+    rig.setAcls(acls({ create_volumes: [{ principals: { values: ["eve"] }, roles: { values: ["ads"] } }] }));
+    await put(rig, "pin", DB, EVE);
+    expect(await refusalOf(put(rig, "unpin", DB, EVE))).toMatchObject({ code: "forbidden" });
   });
 });

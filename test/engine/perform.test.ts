@@ -33,6 +33,16 @@ async function totalMb(rig: Rig): Promise<number> {
 }
 
 describe("perform", () => {
+  test("what was answered survives a power cut", async () => {
+    const rig = await startRig();
+    const { uuid } = await rig.create("db");
+    await rig.powerCut();
+    expect((await rig.live("db")).uuid).toBe(uuid);
+    await rig.destroy("db");
+    await rig.powerCut();
+    expect(await rig.states()).toEqual(["db retained"]);
+  });
+
   test("is unavailable before recovery is through", async () => {
     const rig = new Rig();
     expect(await outcomeOf(rig.perform(reserving(10)))).toBe("unavailable");
@@ -254,6 +264,17 @@ describe("perform under ACLs", () => {
     expect(await outcomeOf(rig.engine.perform(EVE, [destroying("nothing")]))).toBe("forbidden");
     expect(await outcomeOf(rig.engine.perform(EVE, [creating("db")]))).toBe("forbidden");
     expect(await outcomeOf(rig.engine.perform(EVE, [reserving(99_999)]))).toBe("forbidden");
+  });
+
+  test("forbidden comes before anything is looked at or prepared", async () => {
+    const calls: string[] = [];
+    const rig = await startRig({ disk: { pause: async (call) => void calls.push(call) } });
+    await rig.create("db");
+    rig.setAcls({ permissive: false });
+    calls.length = 0;
+    const looks = rig.holders.looks;
+    expect(await outcomeOf(rig.engine.perform(EVE, [destroying("db"), creating("db")]))).toBe("forbidden");
+    expect([rig.holders.looks, calls]).toEqual([looks, []]);
   });
 
   test("the stored creator decides, whoever the request names", async () => {

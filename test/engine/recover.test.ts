@@ -248,6 +248,21 @@ describe("orphans", () => {
     expect(rig.disk.examine(uuid).state).toBe("present");
   });
 
+  test("are not what was collected while the disk was listed", async () => {
+    const rig = await startRig();
+    const { uuid } = await rig.create("db");
+    await rig.destroy("db");
+    const list = rig.disk.list.bind(rig.disk);
+    rig.disk.list = async () => {
+      const seen = await list(() => false);
+      rig.disk.list = list;
+      await rig.engine.collect(PEER, { dryRun: false, uuids: [uuid] });
+      return seen;
+    };
+    await rig.engine.reconcile();
+    expect((await rig.engine.status(PEER)).recovery.orphans).toEqual([]);
+  });
+
   test("of a disk that cannot be listed are shown as they were seen last", async () => {
     const rig = await startRig();
     const { uuid } = await rig.create("db");

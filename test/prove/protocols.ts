@@ -1,5 +1,6 @@
 /** Every protocol, in the order in which they run. */
 import { attackers } from "./attackers.ts";
+import { corruption } from "./corruption.ts";
 import { faults } from "./faults.ts";
 import { fuzz } from "./fuzz.ts";
 import { kills } from "./kills.ts";
@@ -18,6 +19,7 @@ export const PROTOCOLS: readonly Protocol[] = [
   faults,
   twoDaemons,
   soak,
+  corruption,
   fuzz,
   attackers,
   mountAdversary,

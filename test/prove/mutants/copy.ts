@@ -10,6 +10,8 @@ const REPOSITORY = path.resolve(import.meta.dirname, "../../..");
 const PARTS = ["src", "test", "scripts", "systemd", "package.json", "tsconfig.json", "README.md"];
 const TEST_MS_MAX = 180_000;
 
+type Tests = Pick<Mutant, "test" | "only">;
+
 export class Copy {
   readonly #directory: string;
   /** Tests that are known to pass without a mutant. */
@@ -33,32 +35,35 @@ export class Copy {
   }
 
   /** @returns why the mutant is not caught; `undefined` when its test fails because of it */
-  async whyNotCaught({ file, find, replace, test }: Mutant): Promise<string | undefined> {
+  async whyNotCaught({ file, find, replace, test, only }: Mutant): Promise<string | undefined> {
+    const tests: Tests = { test, ...(only === undefined ? {} : { only }) };
     const place = path.join(this.#directory, "src", file);
     const text = readFileSync(place, "utf8");
     const count = text.split(find).length - 1;
     if (count !== 1)
       return `it is out of date: ${JSON.stringify(find)} is in src/${file} ${count} times, expected once`;
-    if (!(await this.#passesUnchanged(test))) return `test/${test} fails without it, too`;
+    if (!(await this.#passesUnchanged(tests))) return `test/${test} fails without it, too`;
     writeFileSync(
       place,
       text.replace(find, () => replace),
     );
     try {
-      return (await this.#passes(test)) ? `test/${test} passes` : undefined;
+      return (await this.#passes(tests)) ? `test/${test} passes` : undefined;
     } finally {
       writeFileSync(place, text);
     }
   }
 
-  async #passesUnchanged(test: string): Promise<boolean> {
-    if (!this.#passing.has(test) && (await this.#passes(test))) this.#passing.add(test);
-    return this.#passing.has(test);
+  async #passesUnchanged(tests: Tests): Promise<boolean> {
+    const key = JSON.stringify(tests);
+    if (!this.#passing.has(key) && (await this.#passes(tests))) this.#passing.add(key);
+    return this.#passing.has(key);
   }
 
-  async #passes(test: string): Promise<boolean> {
+  async #passes({ test, only }: Tests): Promise<boolean> {
     const vitest = ["node_modules/vitest/vitest.mjs", "run", "--config", "test/vitest.config.ts", "--project", "host"];
-    const { exitCode } = await execa(process.execPath, [...vitest, "--bail", "1", `test/${test}`], {
+    const names = only === undefined ? [] : ["--testNamePattern", only];
+    const { exitCode } = await execa(process.execPath, [...vitest, "--bail", "1", ...names, `test/${test}`], {
       cwd: this.#directory,
       stdin: "ignore",
       stdout: "ignore",

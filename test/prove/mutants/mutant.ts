@@ -9,4 +9,6 @@ export interface Mutant {
   readonly replace: string;
   /** Below `test`: the quickest that fails. */
   readonly test: string;
+  /** A pattern for the names of those in the file that are run; without it all. */
+  readonly only?: string;
 }

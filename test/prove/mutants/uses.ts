@@ -1,14 +1,13 @@
-/** Without one of the questions whether somebody has a volume, or wants it kept. */
+/**
+ * Without one of the questions whether somebody has a volume, or wants it kept.
+ *
+ * Not here is what is asked twice, and what the second question refuses with the same code: a destroy of what a container
+ * has (the lifecycle's table), one path for two volumes (the mounter), a collection of what a container has (no such
+ * volume can be destroyed).
+ */
 import type { Mutant } from "./mutant.ts";
 
 export const uses: readonly Mutant[] = [
-  {
-    name: "a destroy of what a container has",
-    file: "domain/decide.ts",
-    find: "const container = tx.state.containersOf(volume.uuid)[0];",
-    replace: "const container = tx.state.containersOf(volume.uuid)[1e9];",
-    test: "domain/decide.test.ts",
-  },
   {
     name: "a destroy of what is protected",
     file: "domain/decide.ts",
@@ -45,13 +44,6 @@ export const uses: readonly Mutant[] = [
     test: "engine/attach.test.ts",
   },
   {
-    name: "one path for two volumes",
-    file: "domain/attach.ts",
-    find: "    requireFreePath(tx.state, wanted, volume, containerPath);\n",
-    replace: "",
-    test: "engine/attach.test.ts",
-  },
-  {
     name: "one container id in two places",
     file: "domain/attach.ts",
     find: "  requireSamePlace(before, wanted);\n",
@@ -77,13 +69,6 @@ export const uses: readonly Mutant[] = [
     file: "engine/collect.ts",
     find: `if (hold !== undefined) refuse("in_use", hold);`,
     replace: "",
-    test: "engine/collect.test.ts",
-  },
-  {
-    name: "a collection of what a container has",
-    file: "engine/collect.ts",
-    find: "if (container !== undefined) refuse(",
-    replace: "if (container !== undefined && volume.size < 0) refuse(",
     test: "engine/collect.test.ts",
   },
   {

@@ -12,6 +12,8 @@ export interface Entry {
   /** When it was destroyed, as `performance.now()` tells time; a live one was not. */
   readonly retiredAtMs?: number;
   readonly pinned?: true;
+  /** A state that none may stay in. */
+  readonly between?: string;
 }
 
 /** Ids with what they are; `undefined` is nothing at all. */
@@ -77,8 +79,8 @@ function isSame(expected: Entry | undefined, now: Entry | undefined, mayGo: MayG
 
 function describe(entry: Entry | undefined): string {
   if (entry === undefined) return "not there";
-  const { size, container, retiredAtMs, pinned } = entry;
-  const state =
-    retiredAtMs === undefined ? (container === undefined ? "detached" : `attached to ${container}`) : "retained";
+  const { size, container, retiredAtMs, pinned, between } = entry;
+  const live = container === undefined ? "detached" : `attached to ${container}`;
+  const state = between ?? (retiredAtMs === undefined ? live : "retained");
   return `${size / 1_000} MB ${state}${pinned === true ? ", pinned" : ""}`;
 }
