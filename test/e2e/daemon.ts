@@ -20,8 +20,6 @@ export interface DaemonOptions {
   readonly dir: string;
   /** More daemon options, for example `--resources`. */
   readonly args?: readonly string[];
-  /** How long to wait until it is ready, and how often to ask, in milliseconds: for machines that are slow. */
-  readonly patience?: { readonly msMax: number; readonly pollMs: number };
   /** Runs the daemon as this user instead of the caller's; only root can. */
   readonly user?: User;
 }
@@ -61,7 +59,7 @@ export class Daemon {
   /** Starts it again after `kill9` or `stop`, on the same port, socket and work root. */
   async start(): Promise<void> {
     this.#program = await Program.start(this.#commandLine(), path.join(this.#options.dir, "daemon.log"));
-    await this.#program.until(() => this.#isReady(), this.#options.patience ?? { pollMs: READY_POLL_MS });
+    await this.#program.until(() => this.#isReady(), { pollMs: READY_POLL_MS });
   }
 
   /** Ends it as a crash would: nothing is flushed, nothing is told. One that does not run is left alone. */

@@ -58,8 +58,8 @@ type Named = readonly [id: string, entry: Entry];
 
 /** So often of a hundred; create and destroy besides keep the number of volumes where it should be. */
 const KINDS = {
-  attach: 28,
-  detach: 26,
+  attach: 34,
+  detach: 16,
   destroy: 8,
   restore: 6,
   grow: 7,

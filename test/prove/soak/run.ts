@@ -22,7 +22,7 @@ const SHORT = {
   volumesMax: 5_000,
   killEveryMs: 15_000,
   lifePart: 0.3,
-  endPart: 0.15,
+  endPart: 0.22,
   sampleEveryMs: 500,
 };
 /** Kills while the number of volumes has not been reached do not count for it. */
