@@ -85,7 +85,7 @@ export function* takeCensus(order: CensusOrder): Generator<undefined, Tally> {
   }
 }
 
-/** For messages: "enlist /work/volumes/UUID/content". */
+/** For messages: "enlist /srv/volumes/UUID/content". */
 export function actionOn({ parent, name, project }: CensusOrder): string {
   return `${project === undefined ? "measure" : "enlist"} ${parent.path}/${name}`;
 }
