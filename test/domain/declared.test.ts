@@ -122,14 +122,14 @@ describe("parseDeclaredResources reads", () => {
 
 describe("requireApart", () => {
   const apart = (resolve: (path: string) => string, ...items: object[]) =>
-    invalidMessage(() => requireApart(parseDeclaredResources(json(...items)).disks, "/srv/root", resolve));
+    invalidMessage(() => requireApart(parseDeclaredResources(json(...items)).disks, "/work/root", resolve));
   const asItIs = (path: string) => path;
 
   it.each([
     [path("/a/b"), mount("/a"), 'PATH disk "/a/b" is inside MOUNT disk "/a"'],
     [path("/a"), path("/a/b"), 'PATH disk "/a/b" is inside PATH disk "/a"'],
-    [path("/srv/root/d"), path("/c"), 'PATH disk "/srv/root/d" is inside the work root'],
-    [path("/srv/root"), path("/c"), "is the same directory as"],
+    [path("/work/root/d"), path("/c"), 'PATH disk "/work/root/d" is inside the work root'],
+    [path("/work/root"), path("/c"), "is the same directory as"],
     [mount("/work"), path("/c"), 'the work root is inside MOUNT disk "/work"'],
     [path("/"), path("/c"), 'is inside PATH disk "/"'],
   ])("refuses %j beside %j", (one, other, expected) => {
@@ -146,8 +146,8 @@ describe("requireApart", () => {
       disk(path("/a")),
       disk({ ...path("/a"), role: "ads" }),
       disk(mount("/ab")),
-      disk(path("/srv/root2")),
+      disk(path("/work/root2")),
     ];
-    expect(() => requireApart(parseDeclaredResources(json(...items)).disks, "/srv/root", asItIs)).not.toThrow();
+    expect(() => requireApart(parseDeclaredResources(json(...items)).disks, "/work/root", asItIs)).not.toThrow();
   });
 });
