@@ -152,7 +152,9 @@ async function startParts(
     // Also where a disk has gone away, processes may still hold what was on it.
     if (!diskRoots.includes(root)) diskRoots.push(root);
     const labels = { encodeVolume: encodeVolumeLabel, encodeNode: encodeNodeLabel };
-    return openDirectoryDisk({ root, source, labels, log, selinux, projectRange: settings.projectRange });
+    const { projectRange } = settings;
+    const spares = { min: settings.spares, max: 2 * settings.spares };
+    return openDirectoryDisk({ root, source, labels, log, selinux, projectRange, spares });
   };
   const rootDisk = await openDisk(ROOT_DISK);
   stops.push(() => rootDisk.close());

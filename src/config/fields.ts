@@ -100,6 +100,15 @@ export const fraction = z.preprocess(
   fractionNumber,
 );
 
+const SPARES_MAX = 100_000;
+const SPARES_FORM = `a whole number up to ${SPARES_MAX}`;
+
+/** A number, or its text on the command line. */
+export const spares = z.preprocess(
+  (value) => (typeof value === "string" && /^\d{1,6}$/.test(value) ? Number(value) : value),
+  z.number({ error: SPARES_FORM }).int(SPARES_FORM).min(0, SPARES_FORM).max(SPARES_MAX, SPARES_FORM),
+);
+
 const RESOURCES_FORM = "Mesos's text form such as disk(ads):2048;disk(*):8192, or a list of JSON resources";
 
 /** Text as the parser of resources takes it; a list written in YAML becomes its JSON. */

@@ -127,6 +127,14 @@ export const DAEMON_OPTIONS = [
     repeatable: false,
   },
   {
+    name: "spares",
+    flag: "--spares",
+    argument: "NUMBER",
+    default: "1024",
+    help: "Directories kept ready on each disk, so that creating a volume waits for no sync; 0 makes each when it is needed",
+    repeatable: false,
+  },
+  {
     name: "gcDelay",
     flag: "--gc-delay",
     argument: "DURATION",

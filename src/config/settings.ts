@@ -23,6 +23,7 @@ import {
   selinuxLabel,
   size,
   socketPath,
+  spares,
 } from "./fields.ts";
 import { DAEMON_OPTIONS, type OptionName } from "./options.ts";
 import { readYamlFile } from "./yaml-file.ts";
@@ -43,6 +44,8 @@ export interface Settings {
   readonly allowedHosts: readonly string[];
   /** What volumes may have as project ids. */
   readonly projectRange: ProjectRange;
+  /** Directories kept ready on each disk. */
+  readonly spares: number;
   readonly gcDelayMs: number;
   /** Between 0 and 1. */
   readonly gcHeadroom: number;
@@ -68,6 +71,7 @@ const KEYS: Readonly<Record<keyof Settings, string>> = {
   tls: "tlsCert or tlsKey",
   allowedHosts: "allowedHosts",
   projectRange: "projectRange",
+  spares: "spares",
   gcDelayMs: "gcDelay",
   gcHeadroom: "gcHeadroom",
   gcIntervalMs: "gcInterval",
@@ -112,6 +116,7 @@ const SCHEMA = z.strictObject({
   tlsKey: filePath.optional(),
   allowedHosts: listOf(hostName, "a list of host names").optional(),
   projectRange,
+  spares,
   gcDelay: duration,
   gcHeadroom: fraction,
   gcInterval: interval,
@@ -168,6 +173,7 @@ function toSettings(values: z.output<typeof SCHEMA>): Settings {
     tls: tlsOf(values.tlsCert, values.tlsKey),
     allowedHosts: values.allowedHosts ?? [],
     projectRange: values.projectRange,
+    spares: values.spares,
     gcDelayMs: values.gcDelay,
     gcHeadroom: values.gcHeadroom,
     gcIntervalMs: values.gcInterval,

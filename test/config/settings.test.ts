@@ -147,6 +147,10 @@ describe("a configuration file is refused", () => {
     ["projectRange: 1-9-10", "expected FIRST-LAST"],
     ["projectRange: 1e3-1e4", "expected FIRST-LAST"],
     ["projectRange: [1, 9]", "expected FIRST-LAST"],
+    ["spares: -1", "spares is -1, expected a whole number up to 100000"],
+    ["spares: 1.5", "expected a whole number"],
+    ["spares: 100001", "expected a whole number"],
+    ["spares: many", "expected a whole number"],
     ["gcDelay: 7", "gcDelay is 7, expected a duration"],
     ["gcHeadroom: 1.5", "gcHeadroom is 1.5, expected a number between 0 and 1"],
     ["gcHeadroom: .nan", "expected a number between 0 and 1"],
@@ -245,6 +249,7 @@ describe("loadSettings", () => {
       tls: undefined,
       allowedHosts: [],
       projectRange: { first: 2_000_000, last: 2_999_999 },
+      spares: 1024,
       gcDelayMs: 604_800_000,
       gcHeadroom: 0.1,
       gcIntervalMs: 60_000,
@@ -276,6 +281,7 @@ tlsCert: /c.pem
 tlsKey: /k.pem
 allowedHosts: [Storage.Example.com, "[::1]"]
 projectRange: 1-4294967294
+spares: 0
 gcDelay: 2weeks
 gcHeadroom: 0
 gcInterval: 10secs
@@ -297,6 +303,7 @@ logLevel: debug
       tls: { certFile: "/c.pem", keyFile: "/k.pem" },
       allowedHosts: ["storage.example.com", "::1"],
       projectRange: { first: 1, last: 4_294_967_294 },
+      spares: 0,
       gcDelayMs: 1_209_600_000,
       gcHeadroom: 0,
       gcIntervalMs: 10_000,
