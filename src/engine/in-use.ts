@@ -6,6 +6,11 @@ import type { ContainerId, Incarnation, Role, VolumeId } from "../domain/units.t
 import type { HeldMount } from "../ports/holders.ts";
 import type { Parts } from "./parts.ts";
 
+/** What `HeldMount` has for the process where none is seen. */
+const NOBODY = 0;
+/** A namespace that nobody lives in goes away in a moment, as that of a container that has just ended: look again. */
+const LOOKS_MAX = 3;
+
 export interface VolumeName {
   readonly role: Role;
   readonly id: VolumeId;
@@ -23,13 +28,22 @@ export async function requireHeldByNobody(
   const volumes = names.flatMap(({ role, id }) => parts.ledger.state.live(role, id) ?? []);
   const exclusive = volumes.filter((volume) => !volume.shared && isFree(parts, container, volume.uuid));
   if (exclusive.length === 0 || parts.mounter.backend === "symlink") return;
-  const mounts = await parts.holders.mounts(
-    exclusive.map(({ uuid }) => uuid),
-    "elsewhere",
-  );
-  const held = mounts.find(({ uuid }) => isFree(parts, container, uuid));
+  const held = await findHeld(parts, container, exclusive);
   const volume = exclusive.find(({ uuid }) => uuid === held?.uuid);
   if (held !== undefined && volume !== undefined) throw inUse(volume, container, held);
+}
+
+async function findHeld(
+  parts: Parts,
+  container: ContainerId,
+  volumes: readonly Volume[],
+): Promise<HeldMount | undefined> {
+  const uuids = volumes.map(({ uuid }) => uuid);
+  for (let look = 1; ; look += 1) {
+    const mounts = await parts.holders.mounts(uuids, "elsewhere");
+    const held = mounts.find(({ uuid }) => isFree(parts, container, uuid));
+    if (held?.pid !== NOBODY || look === LOOKS_MAX) return held;
+  }
 }
 
 /** Whether no container has it, or only this one that is about to get it. */

@@ -82,6 +82,20 @@ describe("attach", () => {
     expect(rig.mounter.places()).toEqual([]);
   });
 
+  test("an exclusive volume is refused when a namespace without processes keeps it", async () => {
+    const rig = await furnished();
+    rig.holders.holdElsewhere((await rig.live("db")).uuid, 0);
+    expect(await outcomeOf(rig.attach({ volumes: [wanted("db")] }))).toBe("in_use");
+  });
+
+  test("an exclusive volume is attached when what had it was just going away", async () => {
+    const rig = await furnished();
+    rig.holders.holdElsewhere((await rig.live("db")).uuid, 0);
+    rig.holders.afterLook = () => rig.holders.letGo();
+    await rig.attach({ volumes: [wanted("db")] });
+    expect(rig.mounter.places()).toEqual(["/sandbox/data"]);
+  });
+
   test("of two containers that want an exclusive volume at once one gets it", async () => {
     const rig = await furnished();
     const outcomes = await Promise.all(

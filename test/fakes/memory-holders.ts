@@ -10,6 +10,8 @@ export class MemoryHolders implements Holders {
   readonly sitting: DirectoryHolder[] = [];
   /** How often mounts were looked for. */
   looks = 0;
+  /** Happens behind each look. */
+  afterLook: () => void = () => undefined;
   /** While set, every scan fails with it, as when a namespace cannot be ruled out. */
   failure: Error | undefined;
 
@@ -44,9 +46,11 @@ export class MemoryHolders implements Holders {
   async mounts(uuids: readonly Incarnation[], scope: "everywhere" | "elsewhere"): Promise<readonly HeldMount[]> {
     this.looks += 1;
     this.#failIfTold();
-    return this.held.filter(
+    const found = this.held.filter(
       (mount) => uuids.includes(mount.uuid) && (scope === "everywhere" || mount.namespace !== "host"),
     );
+    this.afterLook();
+    return found;
   }
 
   async processes(uuids: readonly Incarnation[]): Promise<readonly HoldingProcess[]> {
