@@ -108,11 +108,12 @@ export function noteAge(retired: Retirement | undefined, moment: Moment): Retire
   const isDue =
     retired.bootId === moment.bootId ? age - (retired.agedMs ?? 0) >= NOTE_EVERY_MS : moment.bootTimeMs >= GRACE_MS;
   if (!isDue) return undefined;
-  return { at: retired.at, bootId: moment.bootId, bootTimeMs: moment.bootTimeMs, agedMs: age };
+  return { ...retired, bootId: moment.bootId, bootTimeMs: moment.bootTimeMs, agedMs: age };
 }
 
-/** Negative when the first was retired earlier: within one boot by its clock, which nobody sets. */
+/** Negative when the first was retired earlier: by their order, else within one boot by its clock, which nobody sets. */
 export function compareRetirements(first: Retirement | undefined, second: Retirement | undefined): number {
+  if (first?.order !== undefined && second?.order !== undefined) return first.order - second.order;
   if (first === undefined || second === undefined || first.bootId !== second.bootId) {
     return (first?.at ?? 0) - (second?.at ?? 0);
   }
@@ -124,7 +125,8 @@ export function retirementAt({ now, bootId, bootTimeMs }: Moment): Retirement {
   return { at: now, bootId, bootTimeMs };
 }
 
-/** The id settles what is equally old, so that the order is always the same. */
+/** A reboot can make them equally old. The id settles the rest, so that the order is always the same. */
 function oldestFirst(left: Candidate, right: Candidate): number {
-  return right.ageMs - left.ageMs || (left.volume.uuid < right.volume.uuid ? -1 : 1);
+  const inTime = right.ageMs - left.ageMs || compareRetirements(left.volume.retired, right.volume.retired);
+  return inTime || (left.volume.uuid < right.volume.uuid ? -1 : 1);
 }

@@ -196,11 +196,12 @@ function destroy(tx: Transaction, resource: DiskResource, context: DecisionConte
     throw refused("in_use", `Cannot destroy volume ${name}: its directory is held by ${holder}`);
   // Only a damaged one has it still: what there is of it, wherever it is.
   const { origin: _origin, ...rest } = volume;
+  const revision = context.nextRevision();
   const destroyed: Volume = {
     ...rest,
     phase: "destroying",
-    retired: context.retirement(),
-    revision: context.nextRevision(),
+    retired: { ...context.retirement(), order: revision },
+    revision,
   };
   tx.set("volumes", volume.uuid, destroyed);
   return destroyed;

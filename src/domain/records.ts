@@ -51,6 +51,8 @@ export interface Retirement {
   readonly bootTimeMs: number;
   /** How old it was at that moment of that boot, milliseconds, when this was noted later than it happened. */
   readonly agedMs?: number;
+  /** Higher than that of every volume that was retired before, whatever happened to the clocks and in how many boots. */
+  readonly order?: number;
 }
 
 /** One incarnation of a volume. Key: `uuid`. */

@@ -76,7 +76,13 @@ const reservations = array(
 const reservation = object<ReservationRecord>({ source, reservations, size: milliMb });
 
 const directory = object<DirectoryIdentity>({ ino: string(DECIMAL), birthNs: string(DECIMAL) });
-const retirement = object<Retirement>({ at: wallMs, bootId, bootTimeMs: measure(), agedMs: optional(measure()) });
+const retirement = object<Retirement>({
+  at: wallMs,
+  bootId,
+  bootTimeMs: measure(),
+  agedMs: optional(measure()),
+  order: optional(integer()),
+});
 
 const labelledVolume = {
   uuid: incarnation,

@@ -5,6 +5,7 @@ import {
   assess,
   assessAll,
   type CollectRule,
+  compareRetirements,
   type DiskState,
   type Moment,
   noteAge,
@@ -216,6 +217,27 @@ describe("a retained volume through jumps and reboots", () => {
     }
     expect(ageMs(retired, now)).toBeGreaterThanOrEqual(45 * HOUR);
     expect(ageMs(retired, now)).toBeLessThanOrEqual(50 * HOUR);
+  });
+});
+
+describe("what was retired later", () => {
+  const first = { ...retiredAt(moment(1, 5)), order: 7 };
+  const second = { ...retiredAt(moment(1, 6)), order: 8 };
+
+  test("is the newer one also when a reboot has made both equally old", () => {
+    const noted = [first, second].map((retired) => noteAge(retired, moment(2, 1)));
+    expect(noted[0]?.agedMs).toBe(noted[1]?.agedMs);
+    expect(compareRetirements(noted[0], noted[1])).toBeLessThan(0);
+  });
+
+  test("is the newer one also when the clock was set back in between and the machine was rebooted", () => {
+    const setBack = { ...second, at: (first.at - HOUR) as WallMs, bootId: boot(2) };
+    expect(compareRetirements(first, setBack)).toBeLessThan(0);
+  });
+
+  test("is told by the clocks where nobody noted the order", () => {
+    const { order: _order, ...unordered } = second;
+    expect(compareRetirements(first, unordered)).toBeLessThan(0);
   });
 });
 

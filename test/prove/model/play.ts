@@ -274,9 +274,12 @@ function reconcileKeepingOutcomes(model: Model): void {
   Object.assign(model, { outcomes, forgotten });
 }
 
-/** Outcomes are forgotten in passing: a power cut may bring some back. */
+/** Outcomes are forgotten in passing: a power cut may bring some back, unless their ids were used again. */
 function remember(model: Model, stored: readonly { readonly by: string; readonly id: string }[]): void {
-  const isKept = (one: Model["outcomes"][number]) => stored.some(({ by, id }) => one.by === by && one.id === id);
+  const known = [...model.outcomes];
+  const isAmong = (all: typeof stored, one: Model["outcomes"][number]) =>
+    all.some(({ by, id }) => one.by === by && one.id === id);
+  const isKept = (one: Model["outcomes"][number]) => isAmong(stored, one) && !isAmong(known, one);
   model.outcomes.push(...model.forgotten.filter(isKept));
   model.forgotten = model.forgotten.filter((one) => !isKept(one));
 }
