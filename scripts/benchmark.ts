@@ -1,132 +1,109 @@
 /**
- * Holds Holdfast's speed beside Docker Engine's and `mount(8)`'s: `npm run benchmark`, as root.
+ * Holds Holdfast's speed beside that of Docker Engine, Podman, `mount(8)`, `rm -rf` and bare system calls:
+ * `npm run bench`, as root.
  *
  * Everything runs in one temporary directory on a fresh loop ext4, with a journal and without, and nothing stays behind.
- * The figures and what they should be are in `benchmark/rows.ts`.
+ * The figures and what they should be are in `benchmark/rows.ts`, the best that is known of them in `benchmark/best.json`.
  */
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { Command, Option } from "commander";
-import { makePlace } from "../test/e2e/place.ts";
-import { run } from "../test/e2e/run.ts";
-import { Docker } from "./benchmark/docker.ts";
-import { mountFreshExt4 } from "./benchmark/file-system.ts";
-import { Load } from "./benchmark/load.ts";
-import { Node } from "./benchmark/node.ts";
+import { withBench } from "./benchmark/bench.ts";
+import { type BestKnown, slowerThanBest, withImproved } from "./benchmark/best.ts";
+import { growthSvg } from "./benchmark/growth-svg.ts";
+import { interruptible } from "./benchmark/interruption.ts";
+import { needPrograms } from "./benchmark/programs.ts";
 import { type Judged, judge, table } from "./benchmark/report.ts";
 import { type Bench, FULL, QUICK, ROWS, type RowName } from "./benchmark/rows.ts";
 
 interface Options {
   readonly json?: string;
+  readonly svg?: string;
   readonly only: readonly RowName[];
   readonly journal: "on" | "off" | "both";
   readonly quick: boolean;
   readonly strict: boolean;
+  readonly keep: boolean;
   readonly install: boolean;
 }
 
-const NEEDS_DOCKER: readonly RowName[] = ["create", "clients"];
+const BEST_KNOWN = path.join(import.meta.dirname, "benchmark/best.json");
 
 function parseOptions(argv: readonly string[]): Options {
   const names = Object.keys(ROWS);
-  const command = new Command("benchmark")
+  const command = new Command("bench")
     .option("--json <file>", "write the rows to a file as JSON too")
+    .option("--svg <file>", "draw how cost grows with the number of volumes")
     .addOption(new Option("--only <name...>", "measure only these").choices(names).default(names))
     .addOption(new Option("--journal <which>", "ext4 with a journal").choices(["on", "off", "both"]).default("both"))
-    .option("--quick", "small sizes: shows that it works, says little about speed", false)
+    .addOption(new Option("--quick", "small sizes: shows that it works, says little about speed").default(false))
     .option("--strict", "exit with 1 when a target is missed", false)
-    .option("--install", "install docker.io when dockerd is missing", false);
+    .addOption(new Option("--keep", "keep what is better than the best known").default(false).conflicts("quick"))
+    .option("--install", "install the programs to stand beside that are missing", false);
   return command.parse(argv).opts<Options>();
 }
 
-async function main(options: Options, cleanUp: AsyncDisposableStack): Promise<void> {
+async function main(options: Options, interruption: AbortSignal): Promise<void> {
   if (os.userInfo().uid !== 0) throw new Error("The benchmark mounts file systems: run it as root");
-  if (options.only.some((name) => NEEDS_DOCKER.includes(name))) await needDockerd(options.install);
+  await needPrograms(options.only, options.install);
   const rows: Judged[] = [];
   for (const journal of options.journal === "both" ? [true, false] : [options.journal === "on"]) {
-    await using filesystem = cleanUp.use(new AsyncDisposableStack());
-    rows.push(...(await measure(journal, options, filesystem)));
+    interruption.throwIfAborted();
+    const sizes = options.quick ? QUICK : FULL;
+    const work = (bench: Bench): Promise<Judged[]> => measure(bench, options.only, interruption);
+    rows.push(...(await withBench({ journal, sizes, interruption }, work)));
   }
-  console.log(`\n${table(rows)}`);
-  if (options.quick) console.log("\nMeasured with --quick: too few samples to judge by.");
-  if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report(rows, options), null, 2)}\n`);
-  if (options.strict && rows.some((row) => row.verdict === "FAIL")) process.exitCode = 1;
-}
-
-async function needDockerd(install: boolean): Promise<void> {
-  const version = await run("dockerd", "--version").catch(() => undefined);
-  if (version !== undefined) return;
-  if (!install) throw new Error("dockerd is missing: install docker.io, or let --install do it");
-  await run(path.join(import.meta.dirname, "test-setup"), "docker.io");
+  await report(rows, options);
 }
 
 /** Measures the wanted rows on one fresh file system. */
-async function measure(journal: boolean, options: Options, cleanUp: AsyncDisposableStack): Promise<Judged[]> {
-  const bench = await makeBench(journal, options, cleanUp);
+async function measure(bench: Bench, only: readonly RowName[], interruption: AbortSignal): Promise<Judged[]> {
   const rows: Judged[] = [];
-  for (const name of Object.keys(ROWS).filter((row): row is RowName => options.only.includes(row as RowName))) {
-    console.error(`journal ${journal ? "on" : "off"}: ${name} ...`);
+  for (const name of Object.keys(ROWS).filter((row): row is RowName => only.includes(row as RowName))) {
+    interruption.throwIfAborted();
+    console.error(`journal ${bench.journal ? "on" : "off"}: ${name} ...`);
     rows.push(...(await ROWS[name](bench)).map(judge));
   }
   return rows;
 }
 
-async function makeBench(journal: boolean, options: Options, cleanUp: AsyncDisposableStack): Promise<Bench> {
-  const place = await makePlace("benchmark");
-  cleanUp.defer(() => place.remove());
-  const mount = await mountFreshExt4(place.dir, journal);
-  const load = new Load();
-  cleanUp.defer(() => load.close());
-  const another = async (name: string): Promise<Node> => {
-    const node = await Node.start(path.join(mount, name));
-    cleanUp.defer(() => node.daemon.kill9());
-    return node;
-  };
-  // Leaves the compile cache that every start but the first on a machine finds.
-  await (await another("first")).daemon.stop();
-  const docker = dockerOnDemand(place.dir, path.join(mount, "docker"));
-  cleanUp.defer(docker.dockerDone);
-  const sizes = options.quick ? QUICK : FULL;
-  return { journal, sizes, load, node: await another("node"), dir: mount, another, ...docker };
+async function report(rows: readonly Judged[], options: Options): Promise<void> {
+  console.log(`\n${table(rows)}`);
+  if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(asJson(rows, options), null, 2)}\n`);
+  const svg = growthSvg(rows);
+  if (options.svg !== undefined && svg !== undefined) await writeFile(options.svg, svg);
+  if (options.quick) console.log("\nMeasured with --quick: too few samples to judge by.");
+  else await holdAgainstBest(rows, options.keep);
+  if (options.strict && rows.some((row) => row.verdict === "FAIL")) process.exitCode = 1;
 }
 
-function dockerOnDemand(dir: string, dataRoot: string): Pick<Bench, "docker" | "dockerDone"> {
-  let running: Docker | undefined;
-  const docker = async (): Promise<Docker> => {
-    running ??= await Docker.start(dir, dataRoot);
-    return running;
-  };
-  const dockerDone = async (): Promise<void> => {
-    await running?.stop();
-    running = undefined;
-  };
-  return { docker, dockerDone };
+async function holdAgainstBest(rows: readonly Judged[], keep: boolean): Promise<void> {
+  const known = JSON.parse(await readFile(BEST_KNOWN, "utf8")) as BestKnown;
+  const slower = slowerThanBest(known, rows);
+  const worst = slower.length === 0 ? "\nNothing is slower than the best known." : "\nSlower than the best known:";
+  console.log([worst, ...slower].join("\n"));
+  if (!keep) return;
+  const run = { date: new Date().toISOString().slice(0, 10), machine: `${machine().cpus} × ${machine().cpu}` };
+  await writeFile(BEST_KNOWN, `${JSON.stringify(withImproved(known, rows, run), null, 2)}\n`);
 }
 
-function report(rows: readonly Judged[], options: Options): object {
-  const machine = { kernel: os.release(), cpus: os.availableParallelism(), cpu: os.cpus()[0]?.model };
-  return { measuredAt: new Date().toISOString(), node: process.version, machine, quick: options.quick, rows };
+function asJson(rows: readonly Judged[], { quick }: Options): object {
+  return { measuredAt: new Date().toISOString(), node: process.version, machine: machine(), quick, rows };
 }
 
-/** Cleans up when interrupted, too. What was under way then fails, which is of no interest. */
-function cleanUpOnSignal(cleanUp: AsyncDisposableStack): void {
-  const status = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-  for (const signal of Object.keys(status) as (keyof typeof status)[]) {
-    process.once(signal, () => {
-      process.exitCode = status[signal];
-      void cleanUp.disposeAsync().finally(() => process.exit());
-    });
-  }
+function machine(): { readonly kernel: string; readonly cpus: number; readonly cpu: string } {
+  return { kernel: os.release(), cpus: os.availableParallelism(), cpu: os.cpus()[0]?.model ?? "unknown" };
 }
 
 const options = parseOptions(process.argv);
-const cleanUp = new AsyncDisposableStack();
-cleanUpOnSignal(cleanUp);
-try {
-  await main(options, cleanUp);
-} catch (cause) {
-  process.exitCode ||= 1;
-  console.error(cause instanceof Error ? cause.message : cause);
-}
-await cleanUp.disposeAsync();
+await interruptible(async (interruption) => {
+  try {
+    await main(options, interruption);
+  } catch (cause) {
+    process.exitCode = 1;
+    // What was under way then fails, too.
+    if (interruption.aborted) console.error((interruption.reason as Error).message);
+    console.error(cause instanceof Error ? cause.message : cause);
+  }
+});

@@ -19,7 +19,10 @@ const NO_CONTENT = 204;
  */
 export class Connection {
   readonly #socket: net.Socket;
-  #received: Buffer = Buffer.alloc(0);
+  #received: Buffer[] = [];
+  #receivedBytes = 0;
+  /** How long the answer is, once its head says so; looked at anew only when that much is there. */
+  #expectedBytes = 0;
   #waiting: Waiting | undefined;
 
   private constructor(socket: net.Socket) {
@@ -54,16 +57,22 @@ export class Connection {
   }
 
   #take(chunk: Buffer): void {
-    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
-    const headEnd = this.#received.indexOf(HEAD_END);
+    this.#received.push(chunk);
+    this.#receivedBytes += chunk.length;
+    if (this.#receivedBytes < this.#expectedBytes) return;
+    const received = this.#received.length === 1 ? chunk : Buffer.concat(this.#received);
+    this.#received = [received];
+    const headEnd = received.indexOf(HEAD_END);
     if (headEnd < 0) return;
     const bodyStart = headEnd + HEAD_END.length;
-    const head = this.#received.toString("latin1", 0, headEnd);
+    const head = received.toString("latin1", 0, headEnd);
     const status = Number(head.slice(STATUS_START, STATUS_START + 3));
-    const length = status === NO_CONTENT ? 0 : contentLength(head);
-    if (this.#received.length < bodyStart + length) return;
-    const body = this.#received.subarray(bodyStart, bodyStart + length);
-    this.#received = this.#received.subarray(bodyStart + length);
+    this.#expectedBytes = bodyStart + (status === NO_CONTENT ? 0 : contentLength(head));
+    if (received.length < this.#expectedBytes) return;
+    const body = received.subarray(bodyStart, this.#expectedBytes);
+    this.#received = [];
+    this.#receivedBytes = 0;
+    this.#expectedBytes = 0;
     if (status >= 200 && status < 300) this.#settle()?.resolve();
     else this.#fail(new Error(`The server answered ${status}: ${body.toString()}`));
   }

@@ -6,10 +6,13 @@ import type { Door } from "./connection.ts";
 /** The measuring client as the benchmark sees it: one task at a time. */
 export class Load {
   readonly #worker = new Worker(new URL("./client-worker.ts", import.meta.url));
+  readonly #ended = once(this.#worker, "exit");
 
+  /** A task that is under way when it is closed fails. */
   async run(task: Task): Promise<Measured> {
     this.#worker.postMessage(task);
-    const [reply] = (await once(this.#worker, "message")) as [Reply];
+    const ended = this.#ended.then((): [Reply] => [{ failure: "The measuring client was stopped" }]);
+    const [reply] = (await Promise.race([once(this.#worker, "message"), ended])) as [Reply];
     if ("failure" in reply) throw new Error(reply.failure);
     return reply.measured;
   }

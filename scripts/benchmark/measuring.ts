@@ -21,6 +21,14 @@ export async function inTurn(
   return measured;
 }
 
+/** Measures block after block; one goes before that does not count: code gets compiled and caches filled. */
+export async function inBlocks(blocks: number, measure: () => Promise<Measured>): Promise<Measured[]> {
+  await measure();
+  const measured: Measured[] = [];
+  while (measured.length < blocks) measured.push(await measure());
+  return measured;
+}
+
 /** Lets what came before be finished, so that a row pays for itself alone. */
 export async function settle(node: Node): Promise<void> {
   await node.quiet();
@@ -36,4 +44,23 @@ export function attachAndDetach(guest: Guest): [string, string] {
 /** The attaches of a run that attaches and detaches by turns. */
 export function attaches(run: Measured): number[] {
   return [...run.latenciesMs].filter((_, index) => index % 2 === 0);
+}
+
+/** Each attach together with the detach behind it. */
+export function pairs(runs: readonly Measured[]): number[] {
+  return runs.flatMap((run) => attaches(run).map((attach, index) => attach + (run.latenciesMs[2 * index + 1] ?? 0)));
+}
+
+export async function killToReady(node: Node): Promise<number> {
+  const started = performance.now();
+  await node.daemon.kill9();
+  await node.daemon.start();
+  return performance.now() - started;
+}
+
+/** The larger of what it holds when ready and a little later, in MB. */
+export async function residentAfterStart(node: Node): Promise<number> {
+  const atReady = await node.residentMb();
+  await sleep(2 * SETTLE_MS);
+  return Math.max(atReady, await node.residentMb());
 }

@@ -6,7 +6,8 @@ import { request, requestJson } from "../../test/e2e/request.ts";
 import { type Load, wire } from "./load.ts";
 
 const ROLE = "bench";
-const DISK_MB = 100_000;
+/** Room for the largest number of volumes, and less than the file system has. */
+const DISK_MB = 150_000;
 const BATCH = 1000;
 const QUIET_MS_MAX = 120_000;
 const QUIET_WINDOW_MS = 1000;
@@ -68,6 +69,19 @@ export class Node {
     });
   }
 
+  /** Requests that each create one volume through the agent socket. */
+  createOperations(count: number): string[] {
+    return Array.from({ length: count }, () => {
+      const create = { volumes: [volume(this.#nextId())] };
+      return wire("POST", "/v1/operations", JSON.stringify({ operations: [{ type: "CREATE", create }] }));
+    });
+  }
+
+  /** A request for volumes: all, or those that the query names. */
+  listRequest(query: Readonly<Record<string, string>> = {}): string {
+    return wire("GET", `/v1/volumes?${new URLSearchParams(query)}`);
+  }
+
   /** Creates volumes until there are `total`. */
   async fill(load: Load, total: number): Promise<void> {
     while (this.#created < total) {
@@ -102,19 +116,33 @@ export class Node {
     return (await requestJson<{ path: string }>(this.daemon.socket, call)).path;
   }
 
+  /** What volume `number` is called on disk. */
+  async uuid(number: number): Promise<string> {
+    return path.basename(path.dirname(await this.contentPath(number)));
+  }
+
   /** Destroys volume `number`, which nobody collects for now. Returns where its content lies then. */
   async retire(number: number): Promise<{ readonly uuid: string; readonly content: string }> {
     const before = await this.contentPath(number);
-    const body = `slaveId=${this.#agentId}&volumes=${JSON.stringify([volume(`v${number}`)])}`;
-    const answer = await request(this.daemon.http, { method: "POST", path: "/destroy-volumes", body });
-    if (answer.status !== 200) throw new Error(`Cannot destroy v${number}: ${answer.status}: ${answer.text}`);
     const uuid = path.basename(path.dirname(before));
+    await this.#destroy([number]);
     return { uuid, content: path.join(path.dirname(before), "../../trash", uuid, path.basename(before)) };
   }
 
+  /** Takes the newest volumes away for good, until there are `total`. */
+  async shrink(total: number): Promise<void> {
+    const doomed = numbers(total + 1, this.#created - total);
+    if (doomed.length === 0) return;
+    await this.#destroy(doomed);
+    const call = { path: "/v1/volumes?state=retained" };
+    const { volumes } = await requestJson<{ volumes: readonly { uuid: string }[] }>(this.daemon.socket, call);
+    await this.collect(...volumes.map(({ uuid }) => uuid));
+    this.#created = total;
+  }
+
   /** Deletes what was retired, and waits for it. */
-  async collect(uuid: string): Promise<void> {
-    const call = { method: "POST", path: "/v1/gc", body: { uuids: [uuid] } };
+  async collect(...uuids: readonly string[]): Promise<void> {
+    const call = { method: "POST", path: "/v1/gc", body: { uuids } };
     const { kept } = await requestJson<{ kept: readonly object[] }>(this.daemon.socket, call);
     if (kept.length > 0) throw new Error(`It was not collected: ${JSON.stringify(kept)}`);
   }
@@ -165,6 +193,13 @@ export class Node {
     const body = `slaveId=${this.#agentId}&resources=${JSON.stringify([reserved(DISK_MB)])}`;
     const answer = await request(this.daemon.http, { method: "POST", path: "/reserve", body });
     if (answer.status !== 200) throw new Error(`Cannot reserve: ${answer.status}: ${answer.text}`);
+  }
+
+  async #destroy(doomed: readonly number[]): Promise<void> {
+    const volumes = JSON.stringify(doomed.map((number) => volume(`v${number}`)));
+    const body = `slaveId=${this.#agentId}&volumes=${volumes}`;
+    const answer = await request(this.daemon.http, { method: "POST", path: "/destroy-volumes", body });
+    if (answer.status !== 200) throw new Error(`Cannot destroy: ${answer.status}: ${answer.text}`);
   }
 
   #nextId(): string {

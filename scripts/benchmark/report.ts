@@ -8,6 +8,10 @@ export interface Row {
   readonly journal: boolean;
   readonly figure: number;
   readonly unit: "ms" | "/s" | "MB";
+  /** How many samples there were, where that depends on the run. */
+  readonly samples?: number;
+  /** The number of volumes that it was measured with, for a row that is one of several. */
+  readonly growth?: { readonly measured: string; readonly volumes: number };
   /** What the ratio is taken of; without it the ratio is figure to target. */
   readonly beside?: { readonly name: string; readonly figure: number };
   /** The ratios of single runs, whose spread is shown. */
@@ -59,7 +63,8 @@ function cellsOf(row: Judged): string[] {
   const beside = row.beside === undefined ? "" : `${quantity(row.beside.figure, row.unit)} ${row.beside.name}`;
   const ratio = row.ratio === undefined ? "" : `${row.ratio.toFixed(2)}${spread(row)}`;
   const journal = row.journal ? "on" : "off";
-  return [journal, row.title, quantity(row.figure, row.unit), beside, ratio, targetText(row), row.verdict ?? ""];
+  const title = row.samples === undefined ? row.title : `${row.title} of ${row.samples}`;
+  return [journal, title, quantity(row.figure, row.unit), beside, ratio, targetText(row), row.verdict ?? ""];
 }
 
 function spread({ ratios }: Row): string {

@@ -5,14 +5,25 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { callsRows, podmanRows } from "./beside-rows.ts";
 import type { Measured } from "./client-worker.ts";
 import { collectRows, throttleRows } from "./collect-rows.ts";
 import { hookRows, pluginRows, runningRows } from "./container-rows.ts";
 import type { Docker } from "./docker.ts";
 import type { Load } from "./load.ts";
-import { attachAndDetach, attaches, inTurn, SETTLE_MS, settle } from "./measuring.ts";
+import {
+  attachAndDetach,
+  attaches,
+  inTurn,
+  killToReady,
+  pairs,
+  residentAfterStart,
+  SETTLE_MS,
+  settle,
+} from "./measuring.ts";
 import type { Node } from "./node.ts";
 import { latencies, percentile, type Row } from "./report.ts";
+import { scaleRows } from "./scale-rows.ts";
 
 const CLIENTS = 16;
 const BATCH = 1000;
@@ -38,6 +49,9 @@ export interface Sizes {
   /** Files that are deleted while others attach. */
   readonly throttled: number;
   readonly throttledAttaches: number;
+  /** Numbers of volumes at which cost is measured as a node grows, and how often all of them are listed. */
+  readonly growth: readonly number[];
+  readonly lists: number;
 }
 
 export const FULL: Sizes = {
@@ -57,6 +71,8 @@ export const FULL: Sizes = {
   deletions: 5,
   throttled: 1_000_000,
   throttledAttaches: 2000,
+  growth: [100, 1000, 10_000, 100_000],
+  lists: 5,
 };
 
 export const QUICK: Sizes = {
@@ -76,6 +92,8 @@ export const QUICK: Sizes = {
   deletions: 2,
   throttled: 60_000,
   throttledAttaches: 200,
+  growth: [100, 1000, 3000],
+  lists: 2,
 };
 
 /** What a row has to work with. */
@@ -89,6 +107,8 @@ export interface Bench {
   readonly dir: string;
   /** Starts a further daemon that ends with the benchmark. */
   another(name: string): Promise<Node>;
+  /** Has something stopped when the benchmark ends, however that is. */
+  ending<T extends { stop(): Promise<void> }>(running: T): Promise<T>;
   /** The Docker beside, started at the first call. */
   docker(): Promise<Docker>;
   /** Stops it, so that it is not in the way of what follows. */
@@ -98,6 +118,8 @@ export interface Bench {
 export type RowName =
   | "create"
   | "clients"
+  | "podman"
+  | "calls"
   | "batch"
   | "attach"
   | "hook"
@@ -107,12 +129,15 @@ export type RowName =
   | "throttle"
   | "flat"
   | "recovery"
-  | "memory";
+  | "memory"
+  | "scale";
 
 /** In the order in which they are measured; rows that need a large node come behind those that fill it. */
 export const ROWS: Readonly<Record<RowName, (bench: Bench) => Promise<Row[]>>> = {
   create: createRows,
   clients: clientsRows,
+  podman: podmanRows,
+  calls: callsRows,
   batch: batchRows,
   attach: attachRows,
   hook: hookRows,
@@ -123,6 +148,7 @@ export const ROWS: Readonly<Record<RowName, (bench: Bench) => Promise<Row[]>>> =
   flat: flatRows,
   recovery: recoveryRows,
   memory: memoryRows,
+  scale: scaleRows,
 };
 
 async function createRows(bench: Bench): Promise<Row[]> {
@@ -260,11 +286,6 @@ function perSecond(runs: readonly Measured[]): number {
   return latencies(runs).length / (elapsedMs / 1000);
 }
 
-/** Each attach together with the detach behind it. */
-function pairs(runs: readonly Measured[]): number[] {
-  return runs.flatMap((run) => attaches(run).map((attach, index) => attach + (run.latenciesMs[2 * index + 1] ?? 0)));
-}
-
 /** The same content directories, mounted and unmounted by the programs. */
 async function mountCommands(node: Node, dir: string, count: number): Promise<[string, ...string[]][]> {
   const commands: [string, ...string[]][] = [];
@@ -274,18 +295,4 @@ async function mountCommands(node: Node, dir: string, count: number): Promise<[s
     commands.push(["mount", "--bind", await node.contentPath(number), target], ["umount", target]);
   }
   return commands;
-}
-
-async function killToReady(node: Node): Promise<number> {
-  const started = performance.now();
-  await node.daemon.kill9();
-  await node.daemon.start();
-  return performance.now() - started;
-}
-
-/** The larger of what it holds when ready and a little later. */
-async function residentAfterStart(node: Node): Promise<number> {
-  const atReady = await node.residentMb();
-  await sleep(2 * SETTLE_MS);
-  return Math.max(atReady, await node.residentMb());
 }
