@@ -159,9 +159,16 @@ class Killer {
     // A kill may be on its way until strace is gone.
     if (daemon.end === undefined) await Promise.race([daemon.ended, sleep(DETACHED_MS)]);
     if (daemon.end === undefined) {
-      if (answer === undefined) this.#blame(["it broke the connection, and lives"]);
-      this.#blame(await node.judge(acknowledged ? [attempt.after] : [node.books, ...attempt.between]));
-      return this.#miss();
+      const faults = answer === undefined ? ["it broke the connection, and lives"] : [];
+      const allowed = acknowledged ? [attempt.after] : [node.books, ...attempt.between];
+      const judged = await node.judge(allowed).catch((error: unknown) => error);
+      // A very late one comes in the middle of that.
+      if (!Array.isArray(judged)) await Promise.race([daemon.ended, sleep(DEATH_MS_MAX)]);
+      if (daemon.end === undefined) {
+        if (!Array.isArray(judged)) throw judged;
+        this.#blame([...faults, ...(judged as readonly string[])]);
+        return this.#miss();
+      }
     }
     this.#count(`${key} ${thread} ${call} ${nth}`);
     if (acknowledged) this.tally.answered += 1;
