@@ -8,7 +8,7 @@ import { writeFile } from "node:fs/promises";
 import os from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { Evidence, Protocol } from "../test/prove/protocol.ts";
-import { PROTOCOLS } from "../test/prove/protocols.ts";
+import { budgetOf, PROTOCOLS } from "../test/prove/protocols.ts";
 
 interface Options {
   readonly long: boolean;
@@ -47,11 +47,10 @@ function wholeNumber(text: string): number {
 
 async function main(options: Options): Promise<void> {
   const chosen = PROTOCOLS.filter(({ name }) => options.only.includes(name));
-  const shares = chosen.reduce((sum, { share }) => sum + share, 0);
   console.error(`Seed ${options.seed} (repeat it with --seed ${options.seed})`);
   const outcomes: Outcome[] = [];
   for (const protocol of chosen) {
-    const budgetMs = options.long ? LONG_MS : (options.minutes * 60_000 * protocol.share) / shares;
+    const budgetMs = options.long ? LONG_MS : budgetOf(protocol, chosen, options.minutes * 60_000);
     outcomes.push(await tryOne(protocol, options, budgetMs));
   }
   console.log(`\n${table(outcomes)}`);

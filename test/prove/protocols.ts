@@ -7,6 +7,7 @@ import { kills } from "./kills.ts";
 import { model } from "./model.ts";
 import { mountAdversary } from "./mount-adversary.ts";
 import { mutants } from "./mutants.ts";
+import { powerCuts } from "./power-cuts.ts";
 import type { Protocol } from "./protocol.ts";
 import { simulation } from "./simulation.ts";
 import { soak } from "./soak.ts";
@@ -17,6 +18,7 @@ export const PROTOCOLS: readonly Protocol[] = [
   model,
   kills,
   faults,
+  powerCuts,
   twoDaemons,
   soak,
   corruption,
@@ -25,3 +27,8 @@ export const PROTOCOLS: readonly Protocol[] = [
   mountAdversary,
   mutants,
 ];
+
+/** What one of them gets of the time for all that are chosen, milliseconds. */
+export function budgetOf(protocol: Protocol, chosen: readonly Protocol[], totalMs: number): number {
+  return (totalMs * protocol.share) / chosen.reduce((sum, { share }) => sum + share, 0);
+}
