@@ -7,7 +7,7 @@ import { interruptible } from "./interruption.ts";
 import { House } from "./model/node.ts";
 import { play } from "./model/play.ts";
 import { starts } from "./model/wishes.ts";
-import type { Protocol } from "./protocol.ts";
+import type { Evidence, Protocol, Trial } from "./protocol.ts";
 
 /** Sequences that are one run of fast-check: it shrinks what it finds among them. */
 const SEQUENCES_AT_ONCE = 50;
@@ -20,37 +20,36 @@ export const model: Protocol = {
   unit: "sequences",
   target: 10_000,
   share: 2,
-  run: async ({ seed, budgetMs, count, progress }) => {
-    const endMs = performance.now() + budgetMs;
-    const tally = { requests: 0, refused: 0, restarts: 0 };
-    const violations: string[] = [];
-    const house = await House.open();
-    let sequences = 0;
-    try {
-      await interruptible(async (isInterrupted) => {
-        for (let round = 0; sequences < count && performance.now() < endMs && !isInterrupted(); round += 1) {
-          const roundSeed = (seed + round) | 0;
-          const found = await fc.check(
-            fc.asyncProperty(starts, (start) => play(house, roundSeed, start, tally)),
-            {
-              seed: roundSeed,
-              numRuns: SEQUENCES_AT_ONCE,
-              interruptAfterTimeLimit: endMs - performance.now() + SHRINK_MS,
-            },
-          );
-          sequences += found.numRuns;
-          if (found.failed) {
-            const reason =
-              found.errorInstance instanceof Error ? found.errorInstance.message : String(found.errorInstance);
-            violations.push(`seed ${roundSeed}, path ${found.counterexamplePath}: ${reason}`);
-          }
-          if (violations.length >= VIOLATIONS_MAX) break;
-          if (round % 20 === 19) progress(`${sequences} sequences, ${tally.requests} requests`);
-        }
-      });
-    } finally {
-      await house.close();
-    }
-    return { count: sequences, violations, figures: { ...tally } };
-  },
+  run: (trial) => interruptible((isInterrupted) => playAll(trial, isInterrupted)),
 };
+
+async function playAll({ seed, budgetMs, count, progress }: Trial, isInterrupted: () => boolean): Promise<Evidence> {
+  const endMs = performance.now() + budgetMs;
+  const tally = { requests: 0, refused: 0, restarts: 0 };
+  const violations: string[] = [];
+  const house = await House.open();
+  let sequences = 0;
+  try {
+    for (let round = 0; sequences < count && performance.now() < endMs && !isInterrupted(); round += 1) {
+      const roundSeed = (seed + round) | 0;
+      const found = await fc.check(
+        fc.asyncProperty(starts, (start) => play(house, roundSeed, start, tally)),
+        {
+          seed: roundSeed,
+          numRuns: SEQUENCES_AT_ONCE,
+          interruptAfterTimeLimit: endMs - performance.now() + SHRINK_MS,
+        },
+      );
+      sequences += found.numRuns;
+      if (found.failed) {
+        const reason = found.errorInstance instanceof Error ? found.errorInstance.message : String(found.errorInstance);
+        violations.push(`seed ${roundSeed}, path ${found.counterexamplePath}: ${reason}`);
+      }
+      if (violations.length >= VIOLATIONS_MAX) break;
+      if (round % 20 === 19) progress(`${sequences} sequences, ${tally.requests} requests`);
+    }
+  } finally {
+    await house.close();
+  }
+  return { count: sequences, violations, figures: { ...tally } };
+}

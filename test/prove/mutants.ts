@@ -12,7 +12,7 @@ import { permissions } from "./mutants/permissions.ts";
 import { scopes } from "./mutants/scopes.ts";
 import { syncs } from "./mutants/syncs.ts";
 import { uses } from "./mutants/uses.ts";
-import type { Protocol } from "./protocol.ts";
+import type { Evidence, Protocol, Trial } from "./protocol.ts";
 
 const ALL: readonly Mutant[] = [...syncs, ...scopes, ...permissions, ...uses];
 
@@ -23,27 +23,27 @@ export const mutants: Protocol = {
   target: ALL.length,
   share: 2,
   unavailable: () => (mayMount ? undefined : "it needs root with CAP_SYS_ADMIN"),
-  run: async ({ seed, budgetMs, count, progress }) => {
-    const endMs = performance.now() + budgetMs;
-    const violations: string[] = [];
-    let tried = 0;
-    const copy = Copy.make();
-    try {
-      await interruptible(async (isInterrupted) => {
-        for (const mutant of shuffled(seed)) {
-          if (tried >= count || performance.now() >= endMs || isInterrupted()) break;
-          const reason = await copy.whyNotCaught(mutant);
-          if (reason !== undefined) violations.push(`src/${mutant.file} with ${mutant.name}: ${reason}`);
-          tried += 1;
-          if (tried % 10 === 0) progress(`${tried} of ${ALL.length} mutants`);
-        }
-      });
-    } finally {
-      copy.remove();
-    }
-    return { count: tried, violations, figures: { "in all": ALL.length } };
-  },
+  run: (trial) => interruptible((isInterrupted) => tryMutants(trial, isInterrupted)),
 };
+
+async function tryMutants({ seed, budgetMs, count, progress }: Trial, isInterrupted: () => boolean): Promise<Evidence> {
+  const endMs = performance.now() + budgetMs;
+  const violations: string[] = [];
+  let tried = 0;
+  const copy = Copy.make();
+  try {
+    for (const mutant of shuffled(seed)) {
+      if (tried >= count || performance.now() >= endMs || isInterrupted()) break;
+      const reason = await copy.whyNotCaught(mutant);
+      if (reason !== undefined) violations.push(`src/${mutant.file} with ${mutant.name}: ${reason}`);
+      tried += 1;
+      if (tried % 10 === 0) progress(`${tried} of ${ALL.length} mutants`);
+    }
+  } finally {
+    copy.remove();
+  }
+  return { count: tried, violations, figures: { "in all": ALL.length } };
+}
 
 /** A short run tries others each time. */
 function shuffled(seed: number): readonly Mutant[] {

@@ -23,26 +23,24 @@ export const twoDaemons: Protocol = {
   target: 1_000,
   share: 1,
   unavailable: () => (mayMount ? undefined : "it needs root with CAP_SYS_ADMIN"),
-  run: tryRounds,
+  run: (trial) => interruptible((isInterrupted) => tryRounds(trial, isInterrupted)),
 };
 
-async function tryRounds({ seed, budgetMs, count, progress }: Trial): Promise<Evidence> {
+async function tryRounds({ seed, budgetMs, count, progress }: Trial, isInterrupted: () => boolean): Promise<Evidence> {
   const endMs = performance.now() + budgetMs;
   const chance = new Chance(seed);
   const tally: Tally = { seed, rounds: 0, ends: {}, takeOversMs: [], daemonTakeOversMs: [], violations: [] };
   const place = await makePlace("two-daemons");
   try {
     const program = await makeProgram(place.dir);
-    await interruptible(async (isInterrupted) => {
-      const isOver = () => isInterrupted() || tally.rounds >= count || performance.now() > endMs;
-      const together = (DAEMON_ROUNDS_AT_ONCE * 100) / DAEMONS_PERCENT;
-      while (!isOver()) {
-        // Counted on both sides, so that an early end has some of each.
-        await playDaemons({ place, program, chance, tally, isOver, rounds: DAEMON_ROUNDS_AT_ONCE });
-        await playContenders({ place, chance, tally, isOver, rounds: together - DAEMON_ROUNDS_AT_ONCE });
-        progress(`${tally.rounds} rounds`);
-      }
-    });
+    const isOver = () => isInterrupted() || tally.rounds >= count || performance.now() > endMs;
+    const together = (DAEMON_ROUNDS_AT_ONCE * 100) / DAEMONS_PERCENT;
+    while (!isOver()) {
+      // Counted on both sides, so that an early end has some of each.
+      await playDaemons({ place, program, chance, tally, isOver, rounds: DAEMON_ROUNDS_AT_ONCE });
+      await playContenders({ place, chance, tally, isOver, rounds: together - DAEMON_ROUNDS_AT_ONCE });
+      progress(`${tally.rounds} rounds`);
+    }
   } finally {
     await place.remove();
   }
