@@ -11,7 +11,7 @@ import { getProject, setProject } from "./syscalls-quota.ts";
 export type Enlisting = "right" | "wrong" | "refused";
 
 /** Immutable, somebody's lease, over the project's limit, encrypted without its key. */
-const REFUSALS = ["EPERM", "EACCES", "EAGAIN", "EDQUOT", "ENOKEY", "EBUSY", "ETXTBSY"];
+const REFUSALS = ["EPERM", "EACCES", "EAGAIN", "EDQUOT", "ENOSPC", "ENOKEY", "EBUSY", "ETXTBSY"];
 /** As the numbers are called here: `ENOTSUP` is also `EOPNOTSUPP`. */
 const NO_PROJECTS = ["ENOTTY", "ENOTSUP", "EINVAL", "ENOSYS"];
 

@@ -51,8 +51,8 @@ class ProjectEnforcer implements Enforcer {
   readonly #fd: number;
   readonly #blockBytes: number;
   readonly #book: ProjectBook;
-  /** Those whose limit is lifted, and the limit that they shall have afterwards. */
-  readonly #enlisting = new Map<Incarnation, number>();
+  /** Those that are walked through: the limit that they shall have afterwards, and whether they have none meanwhile. */
+  readonly #enlisting = new Map<Incarnation, { bytes: number; isLifted: boolean }>();
 
   constructor(parts: EnforcerParts, { range, blockBytes }: ProjectEnforcerOptions) {
     this.#parts = parts;
@@ -119,8 +119,9 @@ class ProjectEnforcer implements Enforcer {
     }
     this.#book.note(volume.uuid, projectId);
     const bytes = this.#limitOf(volume.size);
-    if (this.#enlisting.has(volume.uuid)) this.#enlisting.set(volume.uuid, bytes);
-    else limitProject(this.#fd, projectId, bytes);
+    const enlisting = this.#enlisting.get(volume.uuid);
+    if (enlisting !== undefined) enlisting.bytes = bytes;
+    if (enlisting?.isLifted !== true) limitProject(this.#fd, projectId, bytes);
   }
 
   looseness(volume: Volume): Looseness | undefined {
@@ -151,20 +152,30 @@ class ProjectEnforcer implements Enforcer {
     return this.#book.allocate();
   }
 
-  /** Files that come into the project count there: at its limit they would be refused, so it has none meanwhile. */
+  /**
+   * Files that come into the project count there. Where its limit refuses them it has none while they come; else the
+   * limit stays, for whoever writes meanwhile, and if this process does not live to set it again.
+   */
   async enlist(volume: Volume, { parent, name }: Walk, options: { readonly signal?: AbortSignal }): Promise<Enlisted> {
     const { uuid, projectId: id } = volume;
     if (id === undefined) throw new HoldfastError("invalid", `Cannot enlist volume ${uuid}: it has no project id`);
     this.#book.note(uuid, id);
-    this.#enlisting.set(uuid, this.#limitOf(volume.size));
-    try {
-      clearProject(this.#fd, id);
+    const enlisting = { bytes: this.#limitOf(volume.size), isLifted: false };
+    this.#enlisting.set(uuid, enlisting);
+    const walk = async (): Promise<Enlisted> => {
       const { usedBytes, inodes, wrong, refused } = await this.#parts.census.enlist(parent, name, { id }, options);
       return { usedBytes, inodes, wrong, refused };
+    };
+    try {
+      const first = await walk();
+      if (first.refused === 0 || usageOfProject(this.#fd, id).limitBytes === undefined) return first;
+      enlisting.isLifted = true;
+      clearProject(this.#fd, id);
+      const second = await walk();
+      return { ...second, wrong: first.wrong + second.wrong };
     } finally {
-      const limit = this.#enlisting.get(uuid) ?? this.#limitOf(volume.size);
       this.#enlisting.delete(uuid);
-      limitProject(this.#fd, id, limit);
+      limitProject(this.#fd, id, enlisting.bytes);
     }
   }
 

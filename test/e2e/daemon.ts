@@ -20,6 +20,10 @@ export interface DaemonOptions {
   readonly dir: string;
   /** More daemon options, for example `--resources`. */
   readonly args?: readonly string[];
+  /** How long to wait until it is ready, and how often to ask, in milliseconds: for machines that are slow. */
+  readonly patience?: { readonly msMax: number; readonly pollMs: number };
+  /** The file to run instead of the source, `main.js` of a bundle; not for another user. */
+  readonly program?: string;
   /** Runs the daemon as this user instead of the caller's; only root can. */
   readonly user?: User;
 }
@@ -59,7 +63,7 @@ export class Daemon {
   /** Starts it again after `kill9` or `stop`, on the same port, socket and work root. */
   async start(): Promise<void> {
     this.#program = await Program.start(this.#commandLine(), path.join(this.#options.dir, "daemon.log"));
-    await this.#program.until(() => this.#isReady(), { pollMs: READY_POLL_MS });
+    await this.#program.until(() => this.#isReady(), this.#options.patience ?? { pollMs: READY_POLL_MS });
   }
 
   /** Ends it as a crash would: nothing is flushed, nothing is told. One that does not run is left alone. */
@@ -76,9 +80,10 @@ export class Daemon {
   }
 
   #commandLine(): CommandLine {
-    const { args = [], dir, user } = this.#options;
+    const { args = [], dir, program, user } = this.#options;
     const options = ["daemon", "--work-root", this.workRoot, "--socket", this.socket.socketPath];
     options.push("--listen", `${this.http.host}:${this.http.port}`, ...args);
+    if (program !== undefined) return [process.execPath, program, ...options];
     return user === undefined
       ? [path.join(REPOSITORY, "scripts/holdfast"), ...options]
       : asUser(user, path.join(dir, "program"), options);

@@ -17,16 +17,21 @@ export interface Kernel {
 }
 
 export async function debianKernel(): Promise<Kernel> {
+  const root = path.join(guestCache(), PACKAGE);
+  if (!existsSync(root)) await unpackKernel(root);
+  const [release] = readdirSync(path.join(root, "lib/modules"));
+  if (release === undefined) throw new Error(`No kernel in ${root}`);
+  return { root, release, image: path.join(root, `boot/vmlinuz-${release}`) };
+}
+
+/** A directory for what guests run, where they see it. */
+export function guestCache(): string {
   mkdirSync(path.dirname(CACHE), { recursive: true });
   mkdirSync(CACHE, { recursive: true, mode: 0o700 });
   const { uid, mode } = lstatSync(CACHE);
   // The guest is root's, so nobody else may have had a hand in it.
   if (uid !== 0 || (mode & 0o077) !== 0) throw new Error(`Cannot use ${CACHE}: expected root's, mode 0700`);
-  const root = path.join(CACHE, PACKAGE);
-  if (!existsSync(root)) await unpackKernel(root);
-  const [release] = readdirSync(path.join(root, "lib/modules"));
-  if (release === undefined) throw new Error(`No kernel in ${root}`);
-  return { root, release, image: path.join(root, `boot/vmlinuz-${release}`) };
+  return CACHE;
 }
 
 /** The modules that a kernel must load for these, in order. */

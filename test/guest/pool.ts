@@ -1,11 +1,14 @@
 /**
- * Runs test files in a guest that has disks with quotas, and reports each test as if it had run here: one boot for all of
- * them, when the first is due. Files are transformed here and run there, one after another, in one process.
+ * Runs test files in a guest that has disks with quotas and the program as it is installed, and reports each test as if
+ * it had run here: one boot for all of them, when the first is due. Files are transformed here and run there, one after
+ * another, in one process.
  */
 import { EventEmitter } from "node:events";
 import type { PoolOptions, PoolRunnerInitializer, PoolWorker, WorkerRequest } from "vitest/node";
 import { frame, unframe } from "./frames.ts";
 import { bootGuest, type Guest } from "./guest.ts";
+import { guestCache } from "./kernel.ts";
+import { makeProgram } from "./program.ts";
 import { makeQuotaDisks, mountQuotaDisks, QUOTA_MOUNTS } from "./quota-disks.ts";
 import { makeScratch } from "./scratch.ts";
 
@@ -23,6 +26,7 @@ class GuestWorker implements PoolWorker {
   readonly #events = new EventEmitter();
   readonly #print: (text: string) => void;
   readonly #disks = makeScratch("guest-disks");
+  readonly #program = makeScratch("guest-program", guestCache());
   #guest: Guest | undefined;
   #stopped = false;
 
@@ -41,13 +45,14 @@ class GuestWorker implements PoolWorker {
 
   start = async (): Promise<void> => {
     try {
-      const guest = await bootGuest({ disks: await makeQuotaDisks(this.#disks.path), memoryMb: MEMORY_MB });
+      const [disks, program] = await Promise.all([makeQuotaDisks(this.#disks.path), makeProgram(this.#program.path)]);
+      const guest = await bootGuest({ disks, memoryMb: MEMORY_MB });
       this.#guest = guest;
       guest.stream.on(
         "data",
         unframe((message) => this.#events.emit("message", message)),
       );
-      const ran = this.#run(guest);
+      const ran = this.#run(guest, program);
       await Promise.race([mountQuotaDisks(guest), ran]);
       // Nobody listens before this is done.
       ran.catch((error: unknown) => setImmediate(() => this.#fail(error)));
@@ -61,6 +66,7 @@ class GuestWorker implements PoolWorker {
     this.#stopped = true;
     await this.#guest?.kill();
     this.#disks.remove();
+    this.#program.remove();
   };
 
   #fail(error: unknown): void {
@@ -68,11 +74,11 @@ class GuestWorker implements PoolWorker {
   }
 
   /** Runs the tests' process; it does not end by itself. */
-  async #run(guest: Guest): Promise<never> {
+  async #run(guest: Guest, program: string): Promise<never> {
     // The device can be opened once.
     const line = 'exec 3<>"$HOLDFAST_GUEST_STREAM"; cat <&3 | exec node test/guest/pool-worker.ts';
     const { exitCode } = await guest.run(line, {
-      env: { ...QUOTA_MOUNTS, VITEST: "true", NODE_ENV: "test" },
+      env: { ...QUOTA_MOUNTS, HOLDFAST_GUEST_PROGRAM: program, VITEST: "true", NODE_ENV: "test" },
       timeoutMs: RUN_MS_MAX,
       onLine: (text) => this.#print(`${text}\n`),
     });

@@ -8,8 +8,8 @@ export interface Scratch {
   remove(): void;
 }
 
-export function makeScratch(name: string): Scratch {
-  const directory = mkdtempSync(path.join(realpathSync(os.tmpdir()), `holdfast-${name}-`));
+export function makeScratch(name: string, parent = os.tmpdir()): Scratch {
+  const directory = mkdtempSync(path.join(realpathSync(parent), `holdfast-${name}-`));
   const remove = (): void => {
     process.off("exit", remove);
     rmSync(directory, { recursive: true, force: true });
