@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Program } from "../../test/e2e/program.ts";
 import { request } from "../../test/e2e/request.ts";
@@ -22,6 +22,8 @@ export class Podman {
   /** Starts the service and waits until it answers; `dir` takes its socket and state, `dataRoot` its volumes. */
   static async start(dir: string, dataRoot: string): Promise<Podman> {
     await mkdir(dir);
+    // The locks of the machine's own Podman are few, and not ours to take.
+    await writeFile(path.join(dir, "containers.conf"), '[engine]\nlock_type = "file"\n');
     const command = podmanCommand(dir, dataRoot);
     const socketPath = path.join(dir, "podman.sock");
     const service = ["system", "service", "--time=0", `unix://${socketPath}`];
@@ -57,5 +59,5 @@ function podmanCommand(dir: string, dataRoot: string): [string, ...string[]] {
   const places = [`--root=${dataRoot}`, `--runroot=${path.join(dir, "run")}`, `--tmpdir=${path.join(dir, "tmp")}`];
   places.push(`--network-config-dir=${path.join(dir, "net")}`);
   const ways = ["--storage-driver=vfs", "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file"];
-  return ["podman", ...places, ...ways];
+  return ["env", `CONTAINERS_CONF=${path.join(dir, "containers.conf")}`, "podman", ...places, ...ways];
 }
