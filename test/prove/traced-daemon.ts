@@ -22,6 +22,7 @@ const NATIVE = path.resolve(
 );
 const READY_MS_MAX = 30_000;
 const POLL_MS = 3;
+const STUCK_MS = 3_000;
 const LOG_BYTES = 3_000;
 const ATTACHED = /attached/;
 
@@ -78,6 +79,7 @@ export class TracedDaemon {
   readonly #options: TracedOptions;
   #pool: number;
   #running: Running | undefined;
+  #tracer: Tracer | undefined;
 
   constructor(options: TracedOptions) {
     this.#options = options;
@@ -139,6 +141,9 @@ export class TracedDaemon {
   async kill9(): Promise<void> {
     if (this.#running === undefined) return;
     if (this.#running.end === undefined) process.kill(this.pid, "SIGKILL");
+    // Now and then strace waits for ever for a thread that has ended, and nobody hears of the daemon's end meanwhile.
+    await Promise.race([this.#running.ended, sleep(STUCK_MS)]);
+    if (this.#running.end === undefined) await this.#tracer?.kill9();
     await this.#running.ended;
   }
 
@@ -147,7 +152,8 @@ export class TracedDaemon {
     await rm(this.trace, { force: true });
     const targets =
       thread === "all" ? ["-f", "-p", String(this.pid)] : this.#threads(thread).flatMap((tid) => ["-p", tid]);
-    return Tracer.attach([...this.#traceOptions(injection), ...targets]);
+    this.#tracer = await Tracer.attach([...this.#traceOptions(injection), ...targets]);
+    return this.#tracer;
   }
 
   /** Whether there are threads of this name now. */
@@ -209,6 +215,13 @@ export class Tracer {
   /** The daemon goes on without it. */
   async detach(): Promise<void> {
     if (this.#child.exitCode === null) this.#child.kill("SIGTERM");
+    await Promise.race([this.#ended, sleep(STUCK_MS)]);
+    await this.kill9();
+  }
+
+  /** For one that is stuck, or has ended already. */
+  async kill9(): Promise<void> {
+    this.#child.kill("SIGKILL");
     await this.#ended;
   }
 }
