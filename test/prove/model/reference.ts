@@ -217,7 +217,10 @@ export function reconcile(model: Model): void {
   }
   dropEmpty(model);
   const isKept = ({ wallMs }: Model["outcomes"][number]) => wallMs >= model.wallMs - OUTCOME_AGE_MS;
-  model.forgotten = [...model.forgotten, ...model.outcomes.filter((one) => !isKept(one))];
+  const over = model.outcomes.filter((one) => !isKept(one));
+  // What an id stood for before it was used again never comes back.
+  const earlier = model.forgotten.filter((one) => !over.some(({ by, id }) => one.by === by && one.id === id));
+  model.forgotten = [...earlier, ...over];
   model.outcomes = model.outcomes.filter(isKept);
 }
 
