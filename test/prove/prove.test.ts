@@ -2,10 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { budgetOf, PROTOCOLS } from "./protocols.ts";
 
-const MINUTES = Number(process.env["HOLDFAST_PROVE_MINUTES"] ?? 6);
+const MINUTES = Number(process.env["HOLDFAST_PROVE_MINUTES"] ?? 3);
 const SEED = Math.floor(Math.random() * 2 ** 31);
 /** What is begun in time may end late: a machine to boot, a daemon to wait for. */
-const MORE_MS = 240_000;
+const MORE_MS = 400_000;
 
 describe(`npm run prove -- --seed ${SEED}`, () => {
   for (const protocol of PROTOCOLS) {
