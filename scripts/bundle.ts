@@ -6,6 +6,7 @@
 import { globSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build, type Metafile, type Plugin } from "esbuild";
+import { bundleConsole } from "./console.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -14,6 +15,7 @@ const LICENCE_FILE = /^(licen[cs]e|copying|notice)/i;
 
 export async function bundle(directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true });
+  const page = await bundleConsole();
   const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: ["src/main.ts", ...workers()],
@@ -33,11 +35,11 @@ export async function bundle(directory: string): Promise<void> {
     banner: {
       js: 'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);',
     },
-    plugins: [nativeBeside, workersBeside],
+    plugins: [nativeBeside, consoleInside(page.files), workersBeside],
   });
   // Node looks here for the kind of a .js file.
   writeFileSync(join(directory, "package.json"), '{ "type": "module" }\n');
-  writeFileSync(join(directory, "NOTICES"), notices(metafile));
+  writeFileSync(join(directory, "NOTICES"), notices({ ...metafile.inputs, ...page.inputs }));
 }
 
 /** Threads are started by file, so each is an entry of its own. */
@@ -68,8 +70,18 @@ const workersBeside: Plugin = {
   },
 };
 
+/** What a browser gets is made here, and not again on every node. */
+const consoleInside = (files: readonly object[]): Plugin => ({
+  name: "console-inside",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/faces\/console\/files\.ts$/ }, () => ({
+      contents: `const files = ${JSON.stringify(files)};\nexport const consoleFiles = () => files;`,
+    }));
+  },
+});
+
 /** The terms of every package that has code in the bundle, and of Node, which lies beside it. */
-function notices({ inputs }: Metafile): string {
+function notices(inputs: Metafile["inputs"]): string {
   const packages = new Set(
     Object.keys(inputs).flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []),
   );

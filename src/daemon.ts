@@ -2,6 +2,7 @@
  * The daemon: builds every part from the settings, starts them, and stops them in reverse. The only wiring there is.
  */
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import manifest from "../package.json" with { type: "json" };
@@ -24,6 +25,7 @@ import { readBundleConfig } from "./host/bundle.ts";
 import { createProcesses } from "./host/container-processes.ts";
 import { type DirectoryDiskOptions, openDirectoryDisk } from "./host/directory-disk.ts";
 import { lookAtDrive } from "./host/disk-peek.ts";
+import { openEventTrail } from "./host/event-trail.ts";
 import { createHolders } from "./host/holders.ts";
 import { openJournal } from "./host/journal.ts";
 import { lockWorkRoot } from "./host/lock.ts";
@@ -172,8 +174,18 @@ async function startParts(
     log,
     metrics,
   });
+  const trail = openEventTrail({
+    directory: join(workRoot.path, "meta/events"),
+    bytesMax: settings.eventsKeptBytes,
+    bootId: clock.bootId(),
+    now: () => clock.now(),
+    log,
+  });
+  stops.push(() => trail.close());
+  let frameworkNotices: () => readonly string[] = () => [];
   const engine = new NodeEngine({
     store,
+    trail,
     declared,
     disks: new Map([[sourceKey(ROOT_DISK), rootDisk]]),
     drives: { look: lookAtDrive, open: openDisk },
@@ -182,6 +194,7 @@ async function startParts(
     processes,
     sandboxes,
     clock,
+    random: systemRandom,
     log,
     metrics,
     acls: access.acls,
@@ -189,15 +202,28 @@ async function startParts(
     gc: liveGcSettings(current),
     remarks: () => ({
       problems: reloads.flatMap(({ failure }) => failure ?? []),
-      notices: [...(waiting().length === 0 ? [] : [restartNotice(waiting())]), ...diskNotices],
+      notices: [...(waiting().length === 0 ? [] : [restartNotice(waiting())]), ...diskNotices, ...frameworkNotices()],
     }),
   });
   // Also what does not come to be ready has threads to stop.
   stops.push(() => engine.stop());
   // The faces and their libraries load while the store's thread reads the checkpoint.
-  const [{ startOperatorHttp }, { startAgentSocket }] = await Promise.all([
+  const [
+    { startOperatorHttp },
+    { startAgentSocket },
+    { addConsole, isConsolePage },
+    { Scheduler },
+    { addScheduler },
+    { addMarathonRoutes },
+    { readJson },
+  ] = await Promise.all([
     import("./faces/operator-http/server.ts"),
     import("./faces/agent-socket/server.ts"),
+    import("./faces/console/routes.ts"),
+    import("./faces/scheduler/scheduler.ts"),
+    import("./faces/scheduler/routes.ts"),
+    import("./faces/marathon/routes.ts"),
+    import("./faces/http/body.ts"),
     engine.start(),
   ]);
   registerGauges(metrics, engine);
@@ -212,6 +238,7 @@ async function startParts(
     mode: 0o660,
     peer: peerOf,
     hookHost: { readBundleConfig, runtimeOf },
+    share: (app, readBody) => addMarathonRoutes(app, { engine, hostname: hostname(), log, readBody }),
   });
   stops.push(() => socket.close());
   if (settings.dockerPlugin === undefined) refuseListener("docker", options);
@@ -226,6 +253,9 @@ async function startParts(
     });
     stops.push(() => plugin.close());
   }
+  const scheduler = new Scheduler({ engine, clock, log, hostname: hostname() });
+  stops.push(() => scheduler.stop());
+  frameworkNotices = () => scheduler.notices();
   const operator = await startOperatorHttp({
     engine,
     authenticator: access.authenticator,
@@ -236,6 +266,12 @@ async function startParts(
     allowedHosts: settings.allowedHosts,
     version,
     log,
+    share: (app) => {
+      addConsole(app, { hostname: hostname(), version });
+      addScheduler(app, scheduler, clock);
+      addMarathonRoutes(app, { engine, hostname: hostname(), log, readBody: readJson });
+    },
+    isPage: isConsolePage,
   });
   stops.push(() => operator.close());
   log.info({ ...operator.address, socket: settings.socket, workRoot: workRoot.path, version }, "Serving");

@@ -136,6 +136,7 @@ function welcome(daemon: Daemon, directory: string, secret: string, kept: boolea
   const appearance =
     daemon.mountBackend === "bind" ? "bind mounts" : "symlinks, because this process may not make mounts";
   return `Holdfast serves ${url} for ${PRINCIPAL}:${secret}
+  console       ${url}/ui/
   agent id      ${daemon.agentId}
   agent socket  ${join(directory, "holdfast.sock")}
   directory     ${directory} (${kept ? "kept" : "removed at the end"})

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import type { Settings } from "./config/settings.ts";
+import { rebuildApps } from "./domain/app-rebuild.ts";
 import { nameOf } from "./domain/decide.ts";
 import { parseDeclaredResources } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
@@ -224,6 +225,7 @@ function write(directory: string, recovered: Recovered): string | undefined {
       operations: new Map(),
       disks: recovered.disks,
       sandboxes: new Map(),
+      apps: new Map(rebuildApps(recovered.volumes.values()).map((app) => [app.id, app])),
     },
     replace: true,
     at: clock.now(),
@@ -237,10 +239,16 @@ function report({ volumes, reservations, lost, kept: absent }: Recovered, kept: 
     ...(kept === undefined ? [] : [`The old checkpoint is kept as ${kept}`]),
     ...absent,
     ...lost.map((sentence) => `Not recovered: ${sentence}`),
+    ...rebuildApps(volumes.values()).map(({ id, members }) => describeApp(id, members.length)),
     ...leftMounts(volumes),
     "Start the daemon; containers that have volumes now are to be attached again after it",
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** Of a definition only the volumes are on the labels. */
+function describeApp(id: string, instances: number): string {
+  return `App ${id} has its ${instances} instances again, put its definition once more: only its volumes are known`;
 }
 
 /** Nobody remembers the attachments, and nothing is mounted over them: what is ours to end is named. */

@@ -9,6 +9,7 @@ import { z } from "zod";
 import { HoldfastError } from "../domain/error.ts";
 import { parseRole } from "../domain/names.ts";
 import { parseHumanSize } from "../domain/size.ts";
+import { toBytes, toMb } from "../domain/units.ts";
 import { DURATION_FORM, parseDuration } from "./duration.ts";
 
 /** Where a server listens. `port` 0 means a free one. */
@@ -74,6 +75,19 @@ const SIZE_FORM = "a size such as 512M or 10G";
 export const size = z.preprocess(
   (value) => (typeof value === "number" ? String(value) : value),
   fromText(SIZE_FORM, (text) => accepted(() => parseHumanSize(text))),
+);
+
+const EVENTS_MB_MIN = 1;
+const EVENTS_MB_MAX = 1024 ** 2;
+
+/** Bytes. */
+export const eventsKept = z.preprocess(
+  (value) => (typeof value === "number" ? String(value) : value),
+  fromText("a size between 1M and 1T such as 64M", (text) => {
+    const kept = accepted(() => parseHumanSize(text));
+    if (kept === undefined || toMb(kept) < EVENTS_MB_MIN || toMb(kept) > EVENTS_MB_MAX) return undefined;
+    return toBytes(kept);
+  }),
 );
 
 /** Numbers of the kernel's project quotas, inclusive. */

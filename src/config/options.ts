@@ -135,6 +135,14 @@ export const DAEMON_OPTIONS = [
     repeatable: false,
   },
   {
+    name: "eventsKept",
+    flag: "--events-kept",
+    argument: "SIZE",
+    default: "64M",
+    help: "Room for the audit trail under the work root, at least 1M; when it is full, the oldest events go",
+    repeatable: false,
+  },
+  {
     name: "gcDelay",
     flag: "--gc-delay",
     argument: "DURATION",

@@ -8,6 +8,7 @@ import type { MilliMb, Role } from "../domain/units.ts";
 import {
   absolutePath,
   duration,
+  eventsKept,
   filePath,
   fraction,
   hostName,
@@ -46,6 +47,8 @@ export interface Settings {
   readonly projectRange: ProjectRange;
   /** Directories kept ready on each disk. */
   readonly spares: number;
+  /** Room for the audit trail. */
+  readonly eventsKeptBytes: number;
   readonly gcDelayMs: number;
   /** Between 0 and 1. */
   readonly gcHeadroom: number;
@@ -72,6 +75,7 @@ const KEYS: Readonly<Record<keyof Settings, string>> = {
   allowedHosts: "allowedHosts",
   projectRange: "projectRange",
   spares: "spares",
+  eventsKeptBytes: "eventsKept",
   gcDelayMs: "gcDelay",
   gcHeadroom: "gcHeadroom",
   gcIntervalMs: "gcInterval",
@@ -117,6 +121,7 @@ const SCHEMA = z.strictObject({
   allowedHosts: listOf(hostName, "a list of host names").optional(),
   projectRange,
   spares,
+  eventsKept,
   gcDelay: duration,
   gcHeadroom: fraction,
   gcInterval: interval,
@@ -174,6 +179,7 @@ function toSettings(values: z.output<typeof SCHEMA>): Settings {
     allowedHosts: values.allowedHosts ?? [],
     projectRange: values.projectRange,
     spares: values.spares,
+    eventsKeptBytes: values.eventsKept,
     gcDelayMs: values.gcDelay,
     gcHeadroom: values.gcHeadroom,
     gcIntervalMs: values.gcInterval,

@@ -18,6 +18,7 @@ const ACL_ACTIONS = [
   "destroy_volumes",
   "resize_volumes",
   "view_roles",
+  "register_frameworks",
 ] as const;
 
 export type AclAction = (typeof ACL_ACTIONS)[number];

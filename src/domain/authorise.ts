@@ -37,6 +37,17 @@ export function authorise(acls: Acls, actor: Actor, operations: readonly Operati
   });
 }
 
+/**
+ * Lets somebody subscribe as a framework in all of these roles, of which `*` is one.
+ * @throws `forbidden` the ACLs deny one of them
+ */
+export function authoriseFramework(acls: Acls, actor: Actor, roles: readonly string[]): void {
+  const denied = roles.find((role) => !may(acls, actor, "register_frameworks", role));
+  if (denied === undefined) return;
+  const reason = `the ACLs do not allow register_frameworks to ${actorName(actor)}`;
+  throw new HoldfastError("forbidden", `Cannot subscribe in role ${denied}: ${reason}`);
+}
+
 /** Whether an actor may do this to an object. A peer of the agent socket is the superuser. */
 export function may(acls: Acls, actor: Actor, action: AclAction, object: string | undefined): boolean {
   switch (actor.kind) {

@@ -2,17 +2,17 @@
  * Completes what an operation may leave out because the node knows it: the principal of a reservation, where the
  * caller's own is meant. Mesos would refuse such a resource as another one than was reserved.
  */
-import type { NodeState } from "./node.ts";
 import type { Actor, Operation } from "./operation.ts";
-import { type DiskResource, poolKey } from "./resource.ts";
+import { type DiskResource, type DiskSource, poolKey, type Reservation } from "./resource.ts";
 import type { Principal } from "./units.ts";
 
+/** What there is: a pool of disk, whatever its size. */
+interface Pools {
+  pool(source: DiskSource, reservations: readonly Reservation[]): unknown;
+}
+
 /** Reveals nothing: what does not fit is left as it is, and refused later, behind the ACLs. */
-export function completeOperations(
-  state: NodeState,
-  actor: Actor,
-  operations: readonly Operation[],
-): readonly Operation[] {
+export function completeOperations(state: Pools, actor: Actor, operations: readonly Operation[]): readonly Operation[] {
   if (actor.kind !== "principal") return operations;
   const { principal } = actor;
   const reservedHere = new Set(operations.flatMap((operation) => keysOfReserve(operation, principal)));

@@ -2,6 +2,7 @@
  * Decides what a list of operations does to a node: purely, in memory, each operation seeing the ones before it. The
  * operations have been validated and authorised. A refusal is thrown; the caller rolls the transaction back.
  */
+import { ownerOf } from "./app-members.ts";
 import { HoldfastError } from "./error.ts";
 import { refusalOf, stateOf } from "./lifecycle.ts";
 import { attachmentPhases, freeOf, type Pool, type Transaction } from "./node.ts";
@@ -186,6 +187,13 @@ function destroy(tx: Transaction, resource: DiskResource, context: DecisionConte
       ? `container ${container.id} was detached by force, and a process may still hold it`
       : `attached to container ${container.id}, detach it first`;
     throw refused("in_use", `Cannot destroy volume ${name}: ${reason}`);
+  }
+  const instance = ownerOf(tx.state, volume);
+  if (instance !== undefined) {
+    throw refused(
+      "in_use",
+      `Cannot destroy volume ${name}: app ${volume.app?.id} has it, wipe its instance ${instance.id}`,
+    );
   }
   requireAllowed(tx, volume, "destroy", context);
   if (volume.protected === true) {

@@ -8,6 +8,7 @@
  */
 import { compareRetirements } from "./collect.ts";
 import {
+  type AppRecord,
   type AttachmentPhase,
   type Change,
   type Container,
@@ -62,12 +63,14 @@ export class NodeState {
     operations: new Map(),
     disks: new Map(),
     sandboxes: new Map(),
+    apps: new Map(),
   };
   readonly #pools = new Map<string, MutablePool>();
   readonly #live = new Map<string, Volume>();
   readonly #retired = new Map<string, Set<Incarnation>>();
   readonly #attached = new Map<Incarnation, Set<ContainerId>>();
   readonly #places = new Map<string, Set<ContainerId>>();
+  #volumesVersion = 0;
 
   /** @param declared unreserved and statically reserved disk, as the operator declared or the machine showed it */
   constructor(declared: readonly DiskResource[]) {
@@ -79,6 +82,11 @@ export class NodeState {
 
   get volumes(): ReadonlyMap<string, Volume> {
     return this.#records.volumes;
+  }
+
+  /** Another number after every change of a volume: what was derived from all of them is as good as new until then. */
+  get volumesVersion(): number {
+    return this.#volumesVersion;
   }
 
   get containers(): ReadonlyMap<string, Container> {
@@ -99,6 +107,10 @@ export class NodeState {
 
   get sandboxes(): ReadonlyMap<string, SandboxRecord> {
     return this.#records.sandboxes;
+  }
+
+  get apps(): ReadonlyMap<string, AppRecord> {
+    return this.#records.apps;
   }
 
   get pools(): Iterable<Pool> {
@@ -151,6 +163,7 @@ export class NodeState {
         const before = this.#put("volumes", change.key, change.value);
         this.#forgetVolume(before);
         this.#indexVolume(change.value);
+        this.#volumesVersion += 1;
         return { table: "volumes", key: change.key, value: before };
       }
       case "containers": {
@@ -165,6 +178,8 @@ export class NodeState {
         return { table: "disks", key: change.key, value: this.#put("disks", change.key, change.value) };
       case "sandboxes":
         return { table: "sandboxes", key: change.key, value: this.#put("sandboxes", change.key, change.value) };
+      case "apps":
+        return { table: "apps", key: change.key, value: this.#put("apps", change.key, change.value) };
     }
   }
 
@@ -264,6 +279,11 @@ export class Transaction {
 
   get changes(): readonly Change[] {
     return this.#changes;
+  }
+
+  /** For each change, what was there before it. */
+  get replaced(): readonly Change[] {
+    return this.#undo;
   }
 
   set<T extends Table>(table: T, key: string, value: Records[T] | undefined): void {

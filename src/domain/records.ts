@@ -1,13 +1,15 @@
 /**
- * What Holdfast remembers: six kinds of record, each with a key. The checkpoint stores exactly these; a `Change` sets
+ * What Holdfast remembers: seven kinds of record, each with a key. The checkpoint stores exactly these; a `Change` sets
  * or removes one of them, and a list of changes is what a decision is and what a transaction commits.
  */
-import type { DiskSource, Mode, Reservation } from "./resource.ts";
+import type { DiskSource, Label, Mode, Reservation } from "./resource.ts";
 import type {
+  AppId,
   BootId,
   ContainerId,
   ContainerPath,
   Incarnation,
+  InstanceId,
   MilliMb,
   Principal,
   ProjectId,
@@ -55,6 +57,18 @@ export interface Retirement {
   readonly order?: number;
 }
 
+/** What people say about a volume; nothing is decided by it. */
+export interface VolumeNote {
+  readonly description?: string;
+  readonly labels?: readonly Label[];
+}
+
+/** The app instance that a volume was made for; the instance's record says whether it still has it. */
+export interface VolumeOwner {
+  readonly id: AppId;
+  readonly instance: InstanceId;
+}
+
 /** One incarnation of a volume. Key: `uuid`. */
 export interface Volume {
   readonly uuid: Incarnation;
@@ -85,6 +99,8 @@ export interface Volume {
   readonly pinned?: true;
   /** The directory that is being adopted: absolute path, from the commit until the content has moved. */
   readonly origin?: string;
+  readonly note?: VolumeNote;
+  readonly app?: VolumeOwner;
   /** Grows with every change that the label must show; a label with a lower one is stale. */
   readonly revision: number;
 }
@@ -216,6 +232,80 @@ export interface OperationRecord {
   readonly operations: readonly { readonly type: string; readonly summary: string }[];
 }
 
+/** A persistent volume that every instance of an app has. */
+export interface AppVolume {
+  readonly containerPath: ContainerPath;
+  readonly size: MilliMb;
+  readonly type: DiskSource["type"];
+  /** A whole file system that is larger than this is not taken. */
+  readonly maxSize?: MilliMb;
+  /** All must hold for the root of the disk. */
+  readonly constraints?: readonly PathConstraint[];
+}
+
+/** `LIKE`: the disk's root matches the regular expression as a whole; `UNLIKE`: it does not. */
+export interface PathConstraint {
+  readonly operator: "LIKE" | "UNLIKE";
+  readonly pattern: string;
+}
+
+/** What an instance has under one of its app's container paths. */
+export interface InstanceVolume {
+  readonly containerPath: ContainerPath;
+  /** Marathon's `sesame_samson#data#<uuid>`, in the app's role. */
+  readonly id: VolumeId;
+  readonly uuid: Incarnation;
+}
+
+/** A container of an app vanished although nobody detached it. */
+export interface Loss {
+  readonly container: ContainerId;
+  readonly since: Retirement;
+}
+
+/** One set of an app's volumes, and the container that has it. */
+export interface AppInstance {
+  readonly id: InstanceId;
+  readonly volumes: readonly InstanceVolume[];
+  readonly createdAt: WallMs;
+  /** Kept and not used: the app was scaled down, or another instance took the place of this lost one. */
+  readonly suspended?: true;
+  /** Who has it; its attachments are in the container's own record. */
+  readonly container?: ContainerId;
+  /** When a container got it last. */
+  readonly startedAt?: WallMs;
+  /** Until the next container gets it, or it is suspended. */
+  readonly lost?: Loss;
+}
+
+/** What becomes of a lost instance: `WAIT_FOREVER` for its next container, or another one may take its place. */
+export interface Residency {
+  readonly taskLostBehavior: "WAIT_FOREVER" | "RELAUNCH_AFTER_TIMEOUT";
+  readonly relaunchEscalationTimeoutSeconds: number;
+}
+
+/** A stateful app: its definition, and the volumes that it has. Key: `id`. */
+export interface AppRecord {
+  readonly id: AppId;
+  readonly role: Role;
+  /** How many containers may have volumes at a time; more members are kept, suspended. */
+  readonly instances: number;
+  /** Never changes. */
+  readonly volumes: readonly AppVolume[];
+  readonly residency: Residency;
+  /** Marathon's definition as it is shown, JSON, also with what does not concern volumes. */
+  readonly definition: string;
+  /** In the order they were made. */
+  readonly members: readonly AppInstance[];
+  /** Who asked, for people. */
+  readonly createdBy: string;
+  readonly createdAt: WallMs;
+  /** Marathon's `version`: when the definition changed last; grows with every change. */
+  readonly version: WallMs;
+  /** Only what its volumes' labels said is known: the next definition fills in the rest. */
+  readonly rebuilt?: true;
+}
+
 /** All records by table name: the shape of the checkpoint. */
 export interface Records {
   readonly reservations: ReservationRecord;
@@ -224,6 +314,7 @@ export interface Records {
   readonly operations: OperationRecord;
   readonly disks: DiskRecord;
   readonly sandboxes: SandboxRecord;
+  readonly apps: AppRecord;
 }
 
 export type Table = keyof Records;
@@ -234,6 +325,7 @@ export const TABLES = [
   "operations",
   "disks",
   "sandboxes",
+  "apps",
 ] as const satisfies readonly Table[];
 
 /** Sets (`value`) or removes (`undefined`) one record. */

@@ -27,6 +27,10 @@ export type Principal = Branded<string, "Principal">;
 export type AgentId = Branded<string, "AgentId">;
 /** The number by which a file system's project quota knows a volume; never 0. */
 export type ProjectId = Branded<number, "ProjectId">;
+/** A stateful app, as Marathon calls it: an absolute path, `/sesame/samson`. */
+export type AppId = Branded<string, "AppId">;
+/** One instance of an app: Marathon's task id, `sesame_samson.<uuid>`. */
+export type InstanceId = Branded<string, "InstanceId">;
 /** The kernel's boot id. */
 export type BootId = Branded<string, "BootId">;
 

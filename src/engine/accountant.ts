@@ -112,7 +112,8 @@ function restOf({ disks, observations, ledger }: Parts, volume: Volume): number 
 
 function forgetGone({ observations, ledger }: Parts): void {
   const { volumes } = ledger.state;
-  for (const map of [observations.measured, observations.lookedInto, observations.loose]) {
+  const { measured, lookedInto, loose, nearlyFull, useHistory } = observations;
+  for (const map of [measured, lookedInto, loose, nearlyFull, useHistory]) {
     for (const uuid of map.keys()) if (!volumes.has(uuid)) map.delete(uuid);
   }
 }

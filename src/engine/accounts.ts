@@ -6,7 +6,9 @@ import type { Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import { type Incarnation, toBytes } from "../domain/units.ts";
 import { usageOf } from "./measure.ts";
+import { noteUsage } from "./nearly-full.ts";
 import type { Parts } from "./parts.ts";
+import { rememberUse } from "./use-history.ts";
 
 /** Bytes, of one disk, as far as they are known. */
 export interface DiskAccount {
@@ -23,7 +25,7 @@ export const NO_ACCOUNT: DiskAccount = { usedByVolumes: 0, usedByRetained: 0, pr
 /** Looked at between two turns of the event loop: a millisecond or two. */
 const VOLUMES_PER_SLICE = 500;
 
-/** Looks at every volume, and notes what disks owe and which volumes are too large. */
+/** Looks at every volume, and notes what disks owe, and which volumes are too large or nearly full. */
 export async function accountVolumes(parts: Parts): Promise<ReadonlyMap<string, DiskAccount>> {
   const accounts = new Map<string, DiskAccount>();
   const oversized = new Map<Incarnation, number>();
@@ -34,6 +36,8 @@ export async function accountVolumes(parts: Parts): Promise<ReadonlyMap<string, 
       const usedBytes = usageOf(parts, volume)?.usedBytes;
       accounts.set(key, entered(accounts.get(key) ?? NO_ACCOUNT, volume, usedBytes));
       if (isOversized(volume, usedBytes)) oversized.set(volume.uuid, usedBytes);
+      noteUsage(parts, volume, usedBytes);
+      rememberUse(parts, volume, usedBytes);
     }
     await new Promise<void>((resolve) => setImmediate(resolve));
   }

@@ -10,7 +10,7 @@
  */
 import { nameOf } from "../domain/decide.ts";
 import { HoldfastError, messageOf } from "../domain/error.ts";
-import type { Actor } from "../domain/operation.ts";
+import { type Actor, actorName } from "../domain/operation.ts";
 import type { Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import { requireNotDiscarded } from "../domain/sandboxes.ts";
@@ -109,7 +109,7 @@ async function carryOut(parts: Parts, actor: Actor, plans: readonly Found[]): Pr
     await recordOrigins(parts, adopting);
     await moveAll(parts, adopting);
     await requireHeldByNobody(parts, adopting);
-    adopted = await finish(parts, adopting);
+    adopted = await finish(parts, actor, adopting);
   } catch (error) {
     await takeBack(parts, adopting).catch((failure: unknown) => {
       parts.log.error({ error: failure }, "Cannot take an adoption back now");
@@ -167,11 +167,11 @@ async function requireHeldByNobody(parts: Parts, adopting: readonly Volume[]): P
 }
 
 /** Takes the disk and forgets the origins: from here on they are volumes. */
-async function finish(parts: Parts, adopting: readonly Volume[]): Promise<readonly Volume[]> {
+async function finish(parts: Parts, actor: Actor, adopting: readonly Volume[]): Promise<readonly Volume[]> {
   const { ledger, labeller } = parts;
   let adopted: readonly Volume[] = [];
   try {
-    await ledger.transact({ durable: true }, (tx) => {
+    await ledger.transact({ durable: true, by: actorName(actor) }, (tx) => {
       adopted = adopting.map((volume, index) => {
         const { origin: _origin, ...rest } = volume;
         const reservations = atIndex(index, () => takeDisk(tx, parts, volume));

@@ -1,4 +1,5 @@
 /** Containers: puts volumes into sandboxes and takes them out, with an intent committed before the kernel is asked. */
+import { forgiveLosses, noteStarted, releaseInstances } from "../domain/app-members.ts";
 import { type AttachContext, decideAttach, markAttached, setAttachments } from "../domain/attach.ts";
 import { nameOf } from "../domain/decide.ts";
 import { codeOf, type ErrorCode, HoldfastError } from "../domain/error.ts";
@@ -16,9 +17,12 @@ import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import type { MountedAt } from "../ports/mounter.ts";
 import type { ProcessRequest } from "../ports/processes.ts";
+import { type ChosenPlan, withInstance } from "./app-choice.ts";
+import type { AttachPlan } from "./attach-plan.ts";
 import type { AttachRequest } from "./engine.ts";
 import { diskOfVolume, rootOf } from "./handed-ports.ts";
 import { requireHeldByNobody } from "./in-use.ts";
+import type { CommitKind } from "./ledger.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 
@@ -28,11 +32,6 @@ const RELEASE = { durable: false, releases: true } as const;
 
 /** What says that something broke, and nothing about who has a mount. */
 const FAILURES: readonly ErrorCode[] = ["internal", "unavailable", "disk_full"];
-
-/** What a face asks for, with the process identified. */
-export interface AttachPlan extends Omit<AttachRequest, "process"> {
-  readonly process?: ContainerProcess;
-}
 
 /** @throws `no_such_process` */
 export function planAttach(parts: Parts, { process, ...request }: AttachRequest): AttachPlan {
@@ -48,15 +47,22 @@ function identify(parts: Parts, request: ProcessRequest): ContainerProcess {
 }
 
 /** The caller has the container to itself. */
-export async function attachVolumes(parts: Parts, actor: Actor, request: AttachPlan): Promise<void> {
-  const decided = parts.ledger.transact(BOOT_SCOPED, (tx) =>
-    decideAttach(tx, { ...request, id: request.container }, attachContext(parts, actor)),
-  );
+export async function attachVolumes(parts: Parts, actor: Actor, asked: AttachPlan): Promise<void> {
+  let request: ChosenPlan = asked;
+  const by = actorName(actor);
+  const decided = parts.ledger.transact({ ...BOOT_SCOPED, by }, (tx) => {
+    // Which instance an app gives depends on who has the others at this moment.
+    request = withInstance(parts, tx.state, asked);
+    return decideAttach(tx, { ...request, id: request.container }, attachContext(parts, actor));
+  });
   // The kernel is asked while the intent is on its way to the store.
-  const held = requireHeldByNobody(parts, request.container, request.volumes);
+  const held =
+    asked.app === undefined
+      ? requireHeldByNobody(parts, asked.container, asked.volumes)
+      : decided.then(() => requireHeldByNobody(parts, request.container, request.volumes));
   held.catch(() => undefined);
   const { toMount, toUnmount } = await decided;
-  if (toMount.length === 0 && toUnmount.length === 0) return;
+  if (toMount.length === 0 && toUnmount.length === 0) return noteInstance(parts, request, by);
 
   const mounted: Attachment[] = [];
   const unmounted: Attachment[] = [];
@@ -72,24 +78,40 @@ export async function attachVolumes(parts: Parts, actor: Actor, request: AttachP
       unmounted.push(attachment);
     }
     // What only moved to another path is attached there.
-    const left = unmounted.filter(({ uuid }) => !mounted.some((other) => other.uuid === uuid));
-    lingering = await stillHeld(parts, request.container, left, copies);
+    lingering = await stillHeld(parts, request.container, left(unmounted, mounted), copies);
   } catch (error) {
-    await takeBack(parts, request, { toMount, toUnmount, mounted, unmounted });
+    await takeBack(parts, by, request, { toMount, toUnmount, mounted, unmounted });
     throw error;
   }
-  await parts.ledger.transact(BOOT_SCOPED, (tx) => {
-    replace(tx.state.containers.get(request.container), tx, (attachment) => {
+  const { container, instance } = request;
+  // Which instance was used last is told of after a power cut too.
+  await parts.ledger.transact({ durable: instance !== undefined, by }, (tx) => {
+    replace(tx.state.containers.get(container), tx, (attachment) => {
       if (isAmong(lingering, attachment)) return { ...attachment, phase: "lingering" };
       if (isAmong(unmounted, attachment)) return undefined;
       return mounted.find((done) => isSame(done, attachment)) ?? attachment;
     });
-    markAttached(
-      tx,
-      mounted.map((attachment) => attachment.uuid),
-      parts.clock.now(),
-    );
+    releaseInstances(tx, container, uuidsOf(left(unmounted, mounted)));
+    if (instance !== undefined) noteStarted(tx, instance, { container, now: parts.clock.now() });
+    markAttached(tx, uuidsOf(mounted), parts.clock.now());
   });
+}
+
+/** The container may have had the volumes before it asked for them by the app's name. */
+async function noteInstance(parts: Parts, { container, instance }: ChosenPlan, by: string): Promise<void> {
+  if (instance === undefined) return;
+  await parts.ledger.transact({ durable: true, by }, (tx) =>
+    noteStarted(tx, instance, { container, now: parts.clock.now() }),
+  );
+}
+
+/** What was unmounted and is not at another path now. */
+function left(unmounted: readonly Attachment[], mounted: readonly Attachment[]): readonly Attachment[] {
+  return unmounted.filter(({ uuid }) => !mounted.some((other) => other.uuid === uuid));
+}
+
+function uuidsOf(attachments: readonly Attachment[]): readonly Incarnation[] {
+  return attachments.map(({ uuid }) => uuid);
 }
 
 export function attachContext(parts: Parts, actor: Actor): AttachContext {
@@ -102,13 +124,17 @@ export function attachContext(parts: Parts, actor: Actor): AttachContext {
 }
 
 /** Takes everything away that the container has. The caller has the container to itself. */
-export async function detachVolumes(parts: Parts, id: ContainerId, force: boolean): Promise<void> {
+export async function detachVolumes(
+  parts: Parts,
+  id: ContainerId,
+  { force, ...why }: { readonly force: boolean } & Pick<CommitKind, "by" | "because">,
+): Promise<void> {
   const container = await parts.ledger.read((state) => state.containers.get(id));
-  if (container === undefined) return;
+  if (container === undefined) return forgive(parts, id);
   const mounts = container.attachments.filter((attachment) => attachment.phase !== "lingering");
   const copies = await copiesOf(parts, id, mounts);
   if (copies.length > 0 && !force) await refuseIfBusyElsewhere(parts, id, copies);
-  await parts.ledger.transact(RELEASE, (tx) => setPhase(tx, id, mounts, "detaching"));
+  await parts.ledger.transact({ ...RELEASE, ...why }, (tx) => setPhase(tx, id, mounts, "detaching"));
 
   const unmounted: Attachment[] = [];
   const lingering: Attachment[] = [];
@@ -124,14 +150,21 @@ export async function detachVolumes(parts: Parts, id: ContainerId, force: boolea
   }
   lingering.push(...(await stillHeld(parts, id, unmounted, copies)));
 
-  await parts.ledger.transact(RELEASE, (tx) => {
+  await parts.ledger.transact({ ...RELEASE, ...why }, (tx) => {
     replace(tx.state.containers.get(id), tx, (attachment) => {
       if (isAmong(lingering, attachment)) return { ...attachment, phase: "lingering" };
       if (isAmong(unmounted, attachment)) return undefined;
       return attachment.phase === "detaching" ? { ...attachment, phase: "attached" } : attachment;
     });
+    releaseInstances(tx, id, uuidsOf([...unmounted, ...lingering]));
   });
   if (refusal !== undefined) throw refusal;
+}
+
+/** Its process ended before it was taken away. */
+async function forgive(parts: Parts, id: ContainerId): Promise<void> {
+  if (parts.ledger.state.apps.size === 0) return;
+  await parts.ledger.transact({ durable: true }, (tx) => forgiveLosses(tx, id));
 }
 
 /** Where a recorded attachment is, as the mounter wants it. */
@@ -235,7 +268,7 @@ interface HalfDone {
 }
 
 /** All or nothing: unmounts what was just mounted and mounts again what was just unmounted. */
-async function takeBack(parts: Parts, request: AttachPlan, half: HalfDone): Promise<void> {
+async function takeBack(parts: Parts, by: string, request: AttachPlan, half: HalfDone): Promise<void> {
   const stuck: Attachment[] = [];
   for (const attachment of half.mounted.toReversed()) {
     try {
@@ -257,7 +290,8 @@ async function takeBack(parts: Parts, request: AttachPlan, half: HalfDone): Prom
       lost.push(attachment);
     }
   }
-  await parts.ledger.transact(RELEASE, (tx) => {
+  const because = "an attach failed and was taken back";
+  await parts.ledger.transact({ ...RELEASE, by, because }, (tx) => {
     replace(tx.state.containers.get(request.container), tx, (attachment) => {
       if (isAmong(lost, attachment)) return undefined;
       if (attachment.phase === "lingering") return attachment;

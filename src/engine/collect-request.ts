@@ -7,12 +7,13 @@ import type { NodeState } from "../domain/node.ts";
 import { type Actor, actorName } from "../domain/operation.ts";
 import type { Volume } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
-import { type Attempts, assessDisk, collectByRule, collectNamed, momentNow, whyNot } from "./collect.ts";
+import { type Attempts, assessDisk, collectByRule, collectNamed, whyNot } from "./collect.ts";
 import { collectSandboxesOnRequest } from "./collect-sandboxes-request.ts";
 import type { CollectOutcome, CollectRequest, CollectView } from "./engine.ts";
 import { giveUpLost, whyNotLost } from "./give-up.ts";
 import { lookForHolds } from "./holds.ts";
 import { diskState } from "./measure.ts";
+import { momentNow } from "./moment.ts";
 import type { Parts } from "./parts.ts";
 
 const WAITS = "its time has not come";
@@ -46,13 +47,13 @@ async function collectVolumesOnRequest(
     const uuids = [...new Set(request.uuids)];
     const named = await parts.ledger.read((state) => uuids.map((uuid) => requireRetained(parts, state, actor, uuid)));
     const candidates = named.map((volume) => candidateOf(parts, volume));
-    const attempts = await collectThese(parts, signal, named, request);
+    const attempts = await collectThese(parts, signal, actor, named, request);
     return outcome(candidates, (volume) => attempts.get(volume.uuid));
   }
   const candidates = (await assessNode(parts)).filter(({ volume }) => mayView(parts.acls(), actor, volume.role));
   const attempts = request.dryRun
     ? await previewByRule(parts, candidates)
-    : await collectByRule(parts, signal, mayCollect);
+    : await collectByRule(parts, signal, { concerns: mayCollect, by: actorName(actor) });
   return outcome(candidates, (volume, isDue) => {
     if (!mayCollect(volume)) return `the ACLs do not allow destroy_volumes to ${actorName(actor)}`;
     if (attempts.has(volume.uuid)) return attempts.get(volume.uuid);
@@ -64,12 +65,14 @@ async function collectVolumesOnRequest(
 async function collectThese(
   parts: Parts,
   signal: AbortSignal,
+  actor: Actor,
   volumes: readonly Volume[],
   { dryRun, lost }: CollectRequest,
 ): Promise<Attempts> {
   const uuids = volumes.map(({ uuid }) => uuid);
-  if (lost !== true) return dryRun ? preview(parts, volumes) : collectNamed(parts, signal, uuids);
-  return dryRun ? new Map(volumes.map((volume) => [volume.uuid, whyNotLost(parts, volume)])) : giveUpLost(parts, uuids);
+  if (lost !== true) return dryRun ? preview(parts, volumes) : collectNamed(parts, signal, actor, uuids);
+  if (dryRun) return new Map(volumes.map((volume) => [volume.uuid, whyNotLost(parts, volume)]));
+  return giveUpLost(parts, actor, uuids);
 }
 
 /** What is shown of a volume that is or will be collected. */

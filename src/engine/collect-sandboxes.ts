@@ -13,8 +13,8 @@ import { containersBelow } from "../domain/sandboxes.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { DirectoryHolder } from "../ports/holders.ts";
 import type { FileSystemUsage } from "../ports/sandboxes.ts";
-import { momentNow } from "./collect.ts";
 import { diskState } from "./measure.ts";
+import { momentNow } from "./moment.ts";
 import type { Parts } from "./parts.ts";
 import { diskRoots, endAll, whoRuns } from "./sandboxes.ts";
 

@@ -6,17 +6,20 @@
  *
  * What fails behind the first commit stays `collecting`, is shown and tried again; a start goes on with it.
  */
-import { assess, assessAll, type Candidate, type Moment, noteAge } from "../domain/collect.ts";
+import { assess, assessAll, type Candidate, noteAge } from "../domain/collect.ts";
 import { nameOf } from "../domain/decide.ts";
 import { codeOf, type ErrorCode, HoldfastError, messageOf } from "../domain/error.ts";
 import { refusalOf } from "../domain/lifecycle.ts";
+import { type Actor, actorName } from "../domain/operation.ts";
 import { sameDirectory, type Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
 import type { Disk } from "../ports/disk.ts";
 import { diskOfVolume } from "./handed-ports.ts";
 import { lookForHolds } from "./holds.ts";
+import type { CommitKind } from "./ledger.ts";
 import { diskState, measureDisk } from "./measure.ts";
+import { momentNow } from "./moment.ts";
 import type { Parts } from "./parts.ts";
 
 /** What was tried: why it stays, `undefined` when it was collected. */
@@ -32,14 +35,15 @@ const NOTES_PER_COMMIT = 500;
 export async function collectByRule(
   parts: Parts,
   signal: AbortSignal,
-  concerns: (volume: Volume) => boolean = () => true,
+  { concerns, by }: { readonly concerns: (volume: Volume) => boolean; readonly by?: string } = { concerns: () => true },
 ): Promise<Attempts> {
   const attempts = new Map<Incarnation, string | undefined>();
+  const why = { ...(by === undefined ? {} : { by }), because: "its time had come" };
   await tryNoteAges(parts);
   await goOnCollecting(parts, signal, attempts, concerns);
   for (const disk of parts.disks.values()) {
     try {
-      await collectOnDisk(parts, signal, disk, attempts, concerns);
+      await collectOnDisk(parts, signal, { disk, attempts, concerns, why });
     } catch (error) {
       parts.log.error({ error, disk: disk.root }, `Cannot collect garbage on disk ${disk.root}`);
     }
@@ -51,6 +55,7 @@ export async function collectByRule(
 export async function collectNamed(
   parts: Parts,
   signal: AbortSignal,
+  actor: Actor,
   uuids: readonly Incarnation[],
 ): Promise<Attempts> {
   const attempts = new Map<Incarnation, string | undefined>();
@@ -59,7 +64,7 @@ export async function collectNamed(
     const holds = await lookForHolds(parts, together);
     const scannedAtMs = parts.clock.bootTimeMs();
     for (const uuid of together) {
-      const reason = await collectOne(parts, signal, uuid, holds(uuid));
+      const reason = await collectOne(parts, signal, { uuid, hold: holds(uuid), why: { by: actorName(actor) } });
       attempts.set(uuid, reason);
       const isBegun = parts.ledger.state.volumes.get(uuid)?.phase === "collecting";
       if (reason !== undefined && isBegun) noteFailure(parts, signal, uuid, reason);
@@ -80,7 +85,8 @@ export async function goOnCollecting(
   for (const { uuid } of begun) {
     if (signal.aborted) return;
     const holds = await lookForHolds(parts, [uuid]);
-    const reason = await collectOne(parts, signal, uuid, holds(uuid));
+    const why = { because: "its collection had begun" };
+    const reason = await collectOne(parts, signal, { uuid, hold: holds(uuid), why });
     attempts.set(uuid, reason);
     if (reason !== undefined) noteFailure(parts, signal, uuid, reason);
   }
@@ -94,16 +100,20 @@ export async function assessDisk(parts: Parts, disk: Disk): Promise<readonly Can
   return assessAll(volumes, parts.gc, momentNow(parts), diskState(parts, disk.source));
 }
 
-export function momentNow({ clock }: Pick<Parts, "clock">): Moment {
-  return { now: clock.now(), bootId: clock.bootId(), bootTimeMs: clock.bootTimeMs() };
+/** Who asked, and why, for the audit trail. */
+type Why = Pick<CommitKind, "by" | "because">;
+
+interface DiskPass {
+  readonly disk: Disk;
+  readonly attempts: Map<Incarnation, string | undefined>;
+  readonly concerns: (volume: Volume) => boolean;
+  readonly why: Why;
 }
 
 async function collectOnDisk(
   parts: Parts,
   signal: AbortSignal,
-  disk: Disk,
-  attempts: Map<Incarnation, string | undefined>,
-  concerns: (volume: Volume) => boolean,
+  { disk, attempts, concerns, why }: DiskPass,
 ): Promise<void> {
   const isWanted = ({ isDue, volume }: Candidate): boolean =>
     isDue && !attempts.has(volume.uuid) && concerns(volume) && mayTry(parts, volume);
@@ -118,7 +128,7 @@ async function collectOnDisk(
     for (const { volume } of due) {
       if (signal.aborted) return;
       if (parts.clock.bootTimeMs() - scannedAtMs > SCAN_VALID_MS || !(await isStillDue(parts, disk, volume))) break;
-      const reason = await collectOne(parts, signal, volume.uuid, holds(volume.uuid));
+      const reason = await collectOne(parts, signal, { uuid: volume.uuid, hold: holds(volume.uuid), why });
       attempts.set(volume.uuid, reason);
       if (reason !== undefined) noteFailure(parts, signal, volume.uuid, reason);
     }
@@ -136,8 +146,7 @@ async function isStillDue(parts: Parts, disk: Disk, volume: Volume): Promise<boo
 function collectOne(
   parts: Parts,
   signal: AbortSignal,
-  uuid: Incarnation,
-  hold: string | undefined,
+  { uuid, hold, why }: { readonly uuid: Incarnation; readonly hold: string | undefined; readonly why: Why },
 ): Promise<string | undefined> {
   return parts.serial.run(uuid, async () => {
     const startedAt = performance.now();
@@ -146,7 +155,8 @@ function collectOne(
         throw new HoldfastError("unavailable", `Cannot collect volume ${uuid}: the daemon is stopping`);
       const volume = await begin(parts, uuid, hold);
       const { entries } = await diskOfVolume(parts.disks, volume).purge(uuid, { signal });
-      await parts.ledger.transact({ durable: false, releases: true }, (tx) => tx.set("volumes", uuid, undefined));
+      const kind = { durable: false, releases: true, ...why };
+      await parts.ledger.transact(kind, (tx) => tx.set("volumes", uuid, undefined));
       parts.observations.succeeded(uuid);
       parts.metrics.operation("collect", "ok", performance.now() - startedAt);
       parts.log.info({ volume: uuid, entries }, `Collected volume ${nameOf(volume)}`);

@@ -25,7 +25,7 @@ async function retireOne(parts: Parts, uuid: Incarnation): Promise<void> {
   const outcome = volume.phase === "destroying" ? await drop(parts, volume) : await dropAgain(parts, volume);
   if (outcome === "failed") return;
   try {
-    await parts.ledger.transact({ durable: false, releases: true }, (tx) => {
+    await parts.ledger.transact({ durable: false, releases: true, because: "there was no content of it" }, (tx) => {
       const current = tx.state.volumes.get(uuid);
       if (current === undefined || current.phase === "live") return;
       if (outcome === "nothing") tx.set("volumes", uuid, undefined);

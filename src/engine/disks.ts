@@ -211,7 +211,9 @@ export class DiskKeeper {
     const wasAbsent = table.absent.delete(slot.key);
     table.set(slot.key, lease.disk);
     this.#noteWritable(slot, sight.isReadOnly);
-    if (wasAbsent) parts.log.info({ disk: disk.root }, `Disk ${disk.root} is back`);
+    if (!wasAbsent) return;
+    parts.log.info({ disk: disk.root }, `Disk ${disk.root} is back`);
+    parts.events.note({ type: "disk-back", message: `Disk ${disk.root} is back` });
   }
 
   /** What a start does with every disk. Until then it takes no new reservations. */
@@ -266,6 +268,7 @@ export class DiskKeeper {
     const volumes = this.#volumesOf(key);
     for (const { uuid } of volumes) parts.observations.damage.set(uuid, describeAbsence({ root, reason }));
     parts.log.error({ disk: root, volumes: volumes.length }, `Disk ${root} cannot be used: ${reason}`);
+    parts.events.note({ type: "disk-lost", message: `Disk ${root} cannot be used: ${reason}` });
   }
 
   #noteWritable({ key, opened }: Slot, isReadOnly: boolean): void {

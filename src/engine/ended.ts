@@ -2,12 +2,14 @@
  * The end of containers that have a process of their own: their mount namespace, and with it every mount, goes when
  * the last of their processes does. Nobody tells us; the kernel says when the first process has ended.
  */
+import { loseInstances } from "../domain/app-members.ts";
 import { setAttachments } from "../domain/attach.ts";
 import { messageOf } from "../domain/error.ts";
 import type { Attachment, Container, ContainerProcess } from "../domain/records.ts";
 import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import { mountedAt } from "./attach.ts";
+import { momentNow } from "./moment.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 
@@ -41,7 +43,10 @@ export async function endContainer(
   const over = attachments.filter((attachment) => !isHeld(attachment));
   for (const attachment of over) await tidy(parts, container, attachment);
   const left = attachments.filter(isHeld).map((attachment) => ({ ...attachment, phase: "lingering" as const }));
-  await parts.ledger.transact(RELEASE, (tx) => setAttachments(tx, id, left));
+  await parts.ledger.transact({ ...RELEASE, because: `its process ${process.pid} has ended` }, (tx) => {
+    setAttachments(tx, id, left);
+    loseInstances(tx, container, momentNow(parts));
+  });
   if (left.length > 0) return "lingering";
   parts.log.info({ container: id, pid: process.pid }, "Released a container that has ended");
   return "over";

@@ -4,16 +4,31 @@
  * Every call takes the actor first, is authorised, decided in memory, committed, carried out and only then answered.
  * Nothing is answered or listed before its commit. All methods throw `HoldfastError`.
  */
+
+import type { InstanceState } from "../domain/app-members.ts";
+import type { EventFacts, EventFilter, NodeEvent } from "../domain/event.ts";
+import type { JsonObject } from "../domain/json.ts";
 import type { VolumeState } from "../domain/lifecycle.ts";
+import type { NoteChange } from "../domain/note.ts";
 import type { Actor, Operation } from "../domain/operation.ts";
-import type { Attachment, Container, OperationRecord, SandboxRecord, Volume } from "../domain/records.ts";
-import type { DiskResource, DiskSource, Mode } from "../domain/resource.ts";
+import type {
+  AppInstance,
+  AppRecord,
+  Attachment,
+  Container,
+  OperationRecord,
+  SandboxRecord,
+  Volume,
+} from "../domain/records.ts";
+import type { DiskResource, DiskSource, Label, Mode } from "../domain/resource.ts";
 import type {
   AgentId,
+  AppId,
   BootId,
   ContainerId,
   ContainerPath,
   Incarnation,
+  InstanceId,
   MilliMb,
   Role,
   VolumeId,
@@ -54,6 +69,37 @@ export interface Engine {
    * @throws the refusal of the first directory that cannot be adopted, with its `index` in the details
    */
   adopt(actor: Actor, request: AdoptRequest): Promise<AdoptOutcome>;
+  /**
+   * Says what a volume is for, and labels it: the live one of this name, else the newest retained one. For people;
+   * nothing is decided by it. Whoever may create volumes of the role may.
+   * @throws `no_such_volume`
+   */
+  describe(actor: Actor, request: DescribeRequest): Promise<VolumeView>;
+  /**
+   * Makes a stateful app by Marathon's definition: its record, and reservation and volumes of every instance, or nothing.
+   * @throws `invalid` with all violations, see `violationsOf`; `duplicate_app`, `insufficient`
+   */
+  createApp(actor: Actor, definition: JsonObject): Promise<AppView>;
+  /**
+   * Changes the fields that are given; makes the app when there is none, if `create` is set.
+   * @throws `no_such_app`, `invalid` also for what may not change, `insufficient`
+   */
+  changeApp(actor: Actor, id: AppId, definition: JsonObject, options: { readonly create: boolean }): Promise<AppView>;
+  /**
+   * Destroys an app with all its volumes, whose content is retained.
+   * @throws `no_such_app`, `in_use` while containers have volumes of it, unless a peer forces them out
+   */
+  deleteApp(actor: Actor, id: AppId, options: { readonly force: boolean }): Promise<void>;
+  /**
+   * Destroys the volumes of these instances (default: all), whose content is retained; suspended or fresh ones take the
+   * place of those that the app still wants. Returns what is gone.
+   * @throws `no_such_app`, `in_use`
+   */
+  wipeApp(actor: Actor, id: AppId, options: WipeOptions): Promise<readonly AppInstanceView[]>;
+  /** The apps that the actor may view, by id. */
+  apps(actor: Actor): Promise<readonly AppView[]>;
+  /** @throws `no_such_app` */
+  app(actor: Actor, id: AppId): Promise<AppView>;
   /** Brings a retained volume back with its content. */
   restore(actor: Actor, request: RestoreRequest): Promise<VolumeView>;
 
@@ -86,10 +132,17 @@ export interface Engine {
   /** What was handed over and is not collected yet, oldest first; the superuser's alone. */
   sandboxes(actor: Actor): Promise<readonly SandboxView[]>;
 
+  /** @throws `forbidden` when the actor may not subscribe as a framework in one of these roles, of which `*` is one */
+  requireFramework(actor: Actor, roles: readonly string[]): void;
+  /** Writes into the audit trail that a framework has come, or is gone for good. */
+  noteFramework(actor: Actor, facts: FrameworkFacts): void;
+
   /** The node's disk, without what the actor may not view. */
   resources(actor: Actor): Promise<NodeResources>;
   /** Live and retained volumes that the actor may view, ordered by role, id, then newest first. */
   volumes(actor: Actor, filter?: VolumeFilter): Promise<readonly VolumeView[]>;
+  /** One page of the volumes that the actor may view, in the order asked for, with what there is of them in all. */
+  volumePage(actor: Actor, query: VolumeQuery): Promise<VolumePage>;
   /** The live volume of this name, else the newest retained one. @throws `no_such_volume` */
   volume(actor: Actor, role: Role, id: VolumeId): Promise<VolumeView>;
   containers(actor: Actor): Promise<readonly ContainerView[]>;
@@ -97,6 +150,15 @@ export interface Engine {
   operations(actor: Actor): Promise<readonly OperationRecord[]>;
   operation(actor: Actor, id: string): Promise<OperationRecord>;
   status(actor: Actor): Promise<NodeStatus>;
+  /** What happened, as far as the actor may view it and the audit trail goes back; oldest first. */
+  events(actor: Actor, query: EventsQuery): Promise<EventPage>;
+  /**
+   * Tells what happens, in order and nothing twice: what comes behind `after`, else from now on. While the listener's
+   * promise is open it is told nothing; what it missed by then comes later. `limit` and `before` mean nothing here.
+   * @param onEnd told when nothing more comes, whoever ended it: the engine's stop does so too
+   * @returns what ends it
+   */
+  follow(actor: Actor, query: EventsQuery, listener: EventListener, onEnd?: () => void): () => void;
   /**
    * A sign of life: resolves when the engine could decide and commit now. It waits for the checkpoint's thread like every
    * operation, and for nothing else: not for a disk of volumes, however long that takes to answer.
@@ -105,6 +167,10 @@ export interface Engine {
   ping(): Promise<void>;
   /** Examines every volume and attachment now, repairs what may be repaired, and says what is damaged. */
   reconcile(): Promise<void>;
+}
+
+export interface FrameworkFacts extends Pick<EventFacts, "role" | "message"> {
+  readonly type: "framework-subscribed" | "framework-gone";
 }
 
 export interface PerformOptions {
@@ -121,6 +187,8 @@ export interface AttachRequest {
   readonly process?: ProcessRequest;
   /** Who runs the container, for people. */
   readonly runtime?: string;
+  /** One free instance of it is attached, beside the volumes that are named. */
+  readonly app?: AppId;
   readonly volumes: readonly {
     readonly role: Role;
     readonly id: VolumeId;
@@ -132,6 +200,25 @@ export interface AttachRequest {
   readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
+/** An app with its instances, in the order they were made. */
+export interface AppView {
+  readonly app: AppRecord;
+  readonly instances: readonly AppInstanceView[];
+}
+
+export interface AppInstanceView {
+  readonly instance: AppInstance;
+  readonly state: InstanceState;
+  /** Who has a volume of it. */
+  readonly containers: readonly ContainerId[];
+}
+
+export interface WipeOptions {
+  /** A peer's: takes them away from the containers that have them. */
+  readonly force: boolean;
+  readonly instances?: readonly InstanceId[];
+}
+
 export interface LendRequest {
   /** The engine's own name for what it wants the volume for. */
   readonly borrower: ContainerId;
@@ -140,6 +227,28 @@ export interface LendRequest {
   /** The engine, for people. */
   readonly runtime: string;
 }
+
+export interface DescribeRequest extends NoteChange {
+  readonly role: Role;
+  readonly id: VolumeId;
+}
+
+export interface EventsQuery extends EventFilter {
+  /** Those with a greater number, first ones first; without it the newest ones. */
+  readonly after?: number;
+  /** Those with a lower number. */
+  readonly before?: number;
+  /** Default 100, at most 1,000. */
+  readonly limit?: number;
+}
+
+export interface EventPage {
+  readonly events: readonly NodeEvent[];
+  /** The number of the newest event when it was looked, whoever may view it: where to follow on from. */
+  readonly last: number;
+}
+
+export type EventListener = (event: NodeEvent) => void | Promise<void>;
 
 export type RestoreRequest = (
   | { readonly role: Role; readonly id: VolumeId; readonly uuid?: undefined }
@@ -227,9 +336,50 @@ export interface CollectOutcome {
 export interface VolumeFilter {
   readonly role?: Role;
   readonly state?: VolumeState;
+  /** A label without a value stands for every value. */
+  readonly label?: Label;
   readonly limit?: number;
   /** Continues behind the incarnation that the last page ended with. */
   readonly after?: Incarnation;
+}
+
+/** By what a page of volumes is ordered, `role` being role and id; what is equal in it stays in that order. */
+export type VolumeSort =
+  | "id"
+  | "role"
+  | "size"
+  | "state"
+  | "containerPath"
+  | "used"
+  | "createdAt"
+  | "retiredAt"
+  | "dueAt";
+
+export interface VolumeQuery {
+  readonly role?: Role;
+  readonly state?: VolumeState;
+  /** Only those that were destroyed, or only those that were not. */
+  readonly retired?: boolean;
+  readonly app?: AppId;
+  /** A label without a value stands for every value. */
+  readonly label?: Label;
+  /** A part of `role/id` or of the description, whatever its case, or the beginning of the incarnation. */
+  readonly search?: string;
+  readonly sort: VolumeSort;
+  readonly order: "asc" | "desc";
+  /** How many come before the page. */
+  readonly offset: number;
+  readonly limit: number;
+}
+
+export interface VolumePage {
+  readonly volumes: readonly VolumeView[];
+  /** How many the query finds. */
+  readonly total: number;
+  /** How many of each state it would find without `state`; none is absent. */
+  readonly counts: Readonly<Partial<Record<VolumeState, number>>>;
+  /** The roles that have the most volumes, whatever the query asks, with how many; 100 at most. */
+  readonly roles: readonly (readonly [role: Role, volumes: number])[];
 }
 
 export interface VolumeView {
@@ -246,6 +396,8 @@ export interface VolumeView {
   readonly enforced: boolean;
   /** Why it is `damaged` or what fails about it, and what to do. */
   readonly problem?: string;
+  /** What it took since the daemon started while containers had it, oldest first; only of a single volume. */
+  readonly useHistory?: readonly { readonly at: WallMs; readonly usedBytes: number }[];
   /** Who is seen with its content in another mount namespace now; only of a single volume. */
   readonly holders?: readonly HolderView[];
 }

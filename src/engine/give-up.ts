@@ -4,6 +4,7 @@
  */
 import { nameOf } from "../domain/decide.ts";
 import { HoldfastError, messageOf } from "../domain/error.ts";
+import { type Actor, actorName } from "../domain/operation.ts";
 import type { Volume } from "../domain/records.ts";
 import { sourceKey } from "../domain/resource.ts";
 import type { Incarnation } from "../domain/units.ts";
@@ -12,9 +13,9 @@ import { rootOf } from "./handed-ports.ts";
 import type { Parts } from "./parts.ts";
 
 /** Says of each why it stays, `undefined` when it is given up. */
-export async function giveUpLost(parts: Parts, uuids: readonly Incarnation[]): Promise<Attempts> {
+export async function giveUpLost(parts: Parts, actor: Actor, uuids: readonly Incarnation[]): Promise<Attempts> {
   const attempts = new Map<Incarnation, string | undefined>();
-  for (const uuid of uuids) attempts.set(uuid, await parts.serial.run(uuid, () => giveUpOne(parts, uuid)));
+  for (const uuid of uuids) attempts.set(uuid, await parts.serial.run(uuid, () => giveUpOne(parts, actor, uuid)));
   return attempts;
 }
 
@@ -29,9 +30,10 @@ export function whyNotLost(parts: Parts, volume: Volume): string | undefined {
   return refuse(`its disk ${rootOf(parts.disks, volume.source)} is there, collect it without --lost`);
 }
 
-async function giveUpOne(parts: Parts, uuid: Incarnation): Promise<string | undefined> {
+async function giveUpOne(parts: Parts, actor: Actor, uuid: Incarnation): Promise<string | undefined> {
   try {
-    const given = await parts.ledger.transact({ durable: true, releases: true }, (tx) => {
+    const kind = { durable: true, releases: true, by: actorName(actor), because: "given up with its disk" };
+    const given = await parts.ledger.transact(kind, (tx) => {
       const volume = tx.state.volumes.get(uuid);
       if (volume === undefined) return undefined;
       const reason = whyNotLost(parts, volume);

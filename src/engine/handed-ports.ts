@@ -10,6 +10,7 @@ import type { Log } from "../ports/log.ts";
 import type { Metrics } from "../ports/metrics.ts";
 import type { Mounter } from "../ports/mounter.ts";
 import type { Processes } from "../ports/processes.ts";
+import type { Random } from "../ports/random.ts";
 import type { Sandboxes } from "../ports/sandboxes.ts";
 import type { DiskTable } from "./disk-table.ts";
 
@@ -20,6 +21,7 @@ export interface Ports {
   readonly processes: Processes;
   readonly sandboxes: Sandboxes;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
   /** The rules in force now; they are replaced when their file changes. */

@@ -5,6 +5,8 @@
  * the store; until that succeeds nothing is decided and nothing is shown.
  */
 
+import type { EventFacts } from "../domain/event.ts";
+import { eventsOf } from "../domain/events.ts";
 import { NodeState, Transaction } from "../domain/node.ts";
 import { type Change, TABLES } from "../domain/records.ts";
 import type { DiskResource } from "../domain/resource.ts";
@@ -14,12 +16,20 @@ export interface CommitKind {
   /** See `CommitOptions`: a boot-scoped change need not survive a power cut. */
   readonly durable: boolean;
   readonly releases?: boolean;
+  /** Who asked, for the audit trail; default: the daemon did it by itself. */
+  readonly by?: string;
+  /** Why, where that does not speak for itself. */
+  readonly because?: string;
 }
+
+/** Told right behind a commit, before anybody gets an answer; in the order of the commits. Must not throw. */
+export type OnCommitted = (facts: readonly EventFacts[], kind: CommitKind) => void;
 
 export class Ledger {
   readonly #store: Store;
   readonly #declared: readonly DiskResource[];
   readonly #onReload: () => void;
+  readonly #onCommitted: OnCommitted;
   #state: NodeState;
   #header: NodeHeader | undefined;
   #damaged: StoreContents["damaged"] = [];
@@ -32,10 +42,16 @@ export class Ledger {
   #reloading: Promise<void> | undefined;
 
   /** @param onReload memory is the store's again; it may show what was refused as uncertain */
-  constructor(store: Store, declared: readonly DiskResource[], onReload: () => void) {
+  constructor(
+    store: Store,
+    declared: readonly DiskResource[],
+    onReload: () => void,
+    onCommitted: OnCommitted = () => {},
+  ) {
     this.#store = store;
     this.#declared = declared;
     this.#onReload = onReload;
+    this.#onCommitted = onCommitted;
     this.#state = new NodeState(declared);
   }
 
@@ -84,7 +100,8 @@ export class Ledger {
         () => tx.rollback(),
       );
       if (tx.changes.length > 0) {
-        await this.#commit(tx.changes, kind);
+        const facts = eventsOf(tx.changes, tx.replaced, (uuid) => tx.state.volumes.get(uuid));
+        await this.#commit(tx.changes, kind, { facts });
         return verdict();
       }
       if (await this.#isCommitted(tx.state)) return verdict();
@@ -126,7 +143,7 @@ export class Ledger {
     // A reload has labels written again, which are not on disk then.
     if (this.#stale) return;
     this.#labelledThrough = revision;
-    await this.#commit([], { durable: false }, revision);
+    await this.#commit([], { durable: false }, { labelledThrough: revision });
   }
 
   async close(): Promise<void> {
@@ -150,9 +167,15 @@ export class Ledger {
     return state === this.#state;
   }
 
-  async #commit(changes: readonly Change[], kind: CommitKind, labelledThrough?: number): Promise<void> {
+  async #commit(
+    changes: readonly Change[],
+    kind: CommitKind,
+    { facts = [], labelledThrough }: { readonly facts?: readonly EventFacts[]; readonly labelledThrough?: number },
+  ): Promise<void> {
+    const { durable, releases } = kind;
     const commit = this.#store.commit(changes, {
-      ...kind,
+      durable,
+      ...(releases === undefined ? {} : { releases }),
       ...(labelledThrough === undefined ? {} : { labelledThrough }),
     });
     this.#lastCommit = commit;
@@ -164,6 +187,8 @@ export class Ledger {
       await this.#reload().catch(() => undefined);
       throw error;
     }
+    // Nobody else who waited for this commit goes on before.
+    if (facts.length > 0) this.#onCommitted(facts, kind);
   }
 
   /** One reload serves all commits that failed together. */

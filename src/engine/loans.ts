@@ -5,13 +5,14 @@
  */
 import { decideLoan, setAttachments } from "../domain/attach.ts";
 import type { NodeState, Transaction } from "../domain/node.ts";
-import type { Actor } from "../domain/operation.ts";
+import { type Actor, actorName } from "../domain/operation.ts";
 import type { Attachment, LentRecord, Volume } from "../domain/records.ts";
 import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import { attachContext } from "./attach.ts";
 import type { LendRequest } from "./engine.ts";
 import { requireHeldByNobody } from "./in-use.ts";
+import type { CommitKind } from "./ledger.ts";
 import type { Parts } from "./parts.ts";
 
 const BOOT_SCOPED = { durable: false } as const;
@@ -23,15 +24,22 @@ const UNSEEN_MS = 120_000;
 export async function lendVolume(parts: Parts, actor: Actor, request: LendRequest): Promise<Volume> {
   await requireHeldByNobody(parts, request.borrower, [request]);
   const context = { ...attachContext(parts, actor), bootTimeMs: parts.clock.bootTimeMs() };
-  return parts.ledger.transact(BOOT_SCOPED, (tx) => decideLoan(tx, request, context));
+  const kind = { ...BOOT_SCOPED, by: context.by, because: `lent to ${request.runtime}` };
+  return parts.ledger.transact(kind, (tx) => decideLoan(tx, request, context));
 }
 
 /** Of one volume, or of all that the borrower has. */
-export async function takeLoansBack(parts: Parts, borrower: ContainerId, only?: Incarnation): Promise<void> {
+export async function takeLoansBack(
+  parts: Parts,
+  actor: Actor,
+  borrower: ContainerId,
+  only?: Incarnation,
+): Promise<void> {
   const container = parts.ledger.state.containers.get(borrower);
   if (container === undefined || container.sandbox !== undefined) return;
   const returned = container.attachments.filter(({ uuid }) => only === undefined || uuid === only);
-  await parts.ledger.transact(RELEASE, (tx) => {
+  const by = actorName(actor);
+  await parts.ledger.transact({ ...RELEASE, by }, (tx) => {
     const current = tx.state.containers.get(borrower)?.attachments ?? [];
     const isReturned = ({ uuid }: Attachment) => returned.some((one) => one.uuid === uuid);
     setAttachments(
@@ -43,18 +51,23 @@ export async function takeLoansBack(parts: Parts, borrower: ContainerId, only?: 
   await settleLoans(
     parts,
     returned.map(({ uuid }) => uuid),
+    { by },
   );
 }
 
 /** Ends the loans of these volumes that are over, and notes which have been seen. */
-export async function settleLoans(parts: Parts, uuids: readonly Incarnation[]): Promise<void> {
+export async function settleLoans(
+  parts: Parts,
+  uuids: readonly Incarnation[],
+  why: Pick<CommitKind, "by" | "because"> = { because: "nobody is seen with it any more" },
+): Promise<void> {
   const lent = uuids.filter((uuid) => loansOf(parts.ledger.state, uuid).length > 0);
   if (lent.length === 0) return;
   const seen = await lookForBorrowers(parts, lent);
   // Unknown means in use.
   if (seen === undefined) return;
   const nowMs = parts.clock.bootTimeMs();
-  await parts.ledger.transact(RELEASE, (tx) => {
+  await parts.ledger.transact({ ...RELEASE, ...why }, (tx) => {
     for (const uuid of lent) settleVolume(tx, uuid, seen(tx.state, uuid), nowMs);
   });
 }

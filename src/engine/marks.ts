@@ -26,7 +26,7 @@ export async function markVolume(parts: Parts, actor: Actor, request: MarkReques
   const { labeller, ledger } = parts;
   let marked: Volume | undefined;
   try {
-    const uuid = await ledger.transact({ durable: true }, (tx) => {
+    const uuid = await ledger.transact({ durable: true, by: actorName(actor) }, (tx) => {
       const volume = find(parts, tx.state, actor, request);
       const changed = withMark(volume, request.mark);
       if (changed === volume) return volume.uuid;

@@ -3,20 +3,26 @@
  * measured; starts with recovery and keeps reconciling.
  */
 
-import { mayView } from "../domain/authorise.ts";
+import { authoriseFramework, mayView } from "../domain/authorise.ts";
 import type { CollectRule } from "../domain/collect.ts";
 import { codeOf, type ErrorCode, HoldfastError } from "../domain/error.ts";
+import type { JsonObject } from "../domain/json.ts";
 import { type Actor, actorName, type Operation } from "../domain/operation.ts";
 import { type OperationRecord, operationKey, type Volume } from "../domain/records.ts";
 import type { DiskResource } from "../domain/resource.ts";
 import { roleOf } from "../domain/resource.ts";
-import type { AgentId, ContainerId, Incarnation, Role, VolumeId, WallMs } from "../domain/units.ts";
+import type { AgentId, AppId, ContainerId, Incarnation, Role, VolumeId, WallMs } from "../domain/units.ts";
 import type { Disk } from "../ports/disk.ts";
 import type { Drives } from "../ports/drives.ts";
+import type { EventTrail } from "../ports/event-trail.ts";
 import type { Store } from "../ports/store.ts";
 import { Accountant } from "./accountant.ts";
 import { adoptDirectories } from "./adopt.ts";
-import { type AttachPlan, attachVolumes, detachVolumes, planAttach } from "./attach.ts";
+import { prepareApp } from "./app-attach.ts";
+import { viewApp, viewApps } from "./app-views.ts";
+import { changeApp, createApp, deleteApp, putApp, visibleApp, wipeApp } from "./apps.ts";
+import { attachVolumes, detachVolumes, planAttach } from "./attach.ts";
+import type { AttachPlan } from "./attach-plan.ts";
 import { viewSandbox, viewSandboxes } from "./collect-sandboxes-request.ts";
 import { Collector } from "./collector.ts";
 import { LiveDiskTable } from "./disk-table.ts";
@@ -25,11 +31,18 @@ import { Endings } from "./ended.ts";
 import type {
   AdoptOutcome,
   AdoptRequest,
+  AppInstanceView,
+  AppView,
   AttachRequest,
   CollectOutcome,
   CollectRequest,
   ContainerView,
+  DescribeRequest,
   Engine,
+  EventListener,
+  EventPage,
+  EventsQuery,
+  FrameworkFacts,
   LendRequest,
   MarkRequest,
   NodeResources,
@@ -38,13 +51,19 @@ import type {
   RestoreRequest,
   SandboxView,
   VolumeFilter,
+  VolumePage,
+  VolumeQuery,
   VolumeView,
+  WipeOptions,
 } from "./engine.ts";
+import { Events } from "./events.ts";
 import type { Ports } from "./handed-ports.ts";
 import { Labeller } from "./labeller.ts";
 import { Ledger } from "./ledger.ts";
 import { lendVolume, settleLoans, takeLoansBack } from "./loans.ts";
 import { markVolume } from "./marks.ts";
+import { listNearlyFull } from "./nearly-full.ts";
+import { describeVolume } from "./note.ts";
 import { Observations } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { performOperations } from "./perform.ts";
@@ -67,6 +86,7 @@ import {
   viewVolume,
   viewVolumes,
 } from "./views.ts";
+import { pageVolumes } from "./volume-page.ts";
 
 /** Outcomes are kept this long, and this many. */
 const OUTCOME_AGE_MS = 24 * 3_600_000;
@@ -77,6 +97,8 @@ const LOOKS_AT_LOAN_MS = [500, 2_000, 8_000];
 
 export interface NodeEngineOptions extends Omit<Ports, "disks"> {
   readonly store: Store;
+  /** Where events are kept. */
+  readonly trail: EventTrail;
   /** Those that are always there, by `sourceKey`: the work root's. */
   readonly disks: ReadonlyMap<string, Disk>;
   /** All others. */
@@ -108,13 +130,15 @@ export class NodeEngine implements Engine {
   readonly #running = new Set<Promise<void>>();
 
   constructor(options: NodeEngineOptions) {
-    const ledger = new Ledger(options.store, options.declared, () => {
+    const events = new Events(options);
+    const onReload = (): void => {
       void this.#guarded("Cannot write labels", () => this.#parts.labeller.rewriteStale());
-    });
+    };
+    const ledger = new Ledger(options.store, options.declared, onReload, events.committed);
     const table = new LiveDiskTable(options.disks);
     const ports: Ports = { ...options, disks: table };
     const labeller = new Labeller(ports, ledger);
-    const own = { ledger, labeller, observations: new Observations(), serial: new Serial() };
+    const own = { ledger, labeller, events, observations: new Observations(), serial: new Serial() };
     this.#parts = { ...ports, ...own, gc: options.gc };
     const declared = options.declared.map(({ source }) => source);
     this.#disks = new DiskKeeper({ parts: this.#parts, table, drives: options.drives, declared });
@@ -153,6 +177,7 @@ export class NodeEngine implements Engine {
   async stop(): Promise<void> {
     this.#ready = false;
     this.#stopping.abort();
+    this.#parts.events.stop();
     this.#cancelReconcile?.();
     this.#endings.stop();
     await Promise.all([this.#collector.stop(), this.#accountant.stop()]);
@@ -173,6 +198,7 @@ export class NodeEngine implements Engine {
     return this.#measured("attach", async () => {
       requireLocal(actor);
       const plan = planAttach(this.#parts, request);
+      await prepareApp(this.#parts, actor, plan);
       await settleBeforeAttach(this.#parts, plan.volumes, plan.container);
       return this.#parts.serial.run(plan.container, async () => {
         await settleInterrupted(this.#parts, plan.container);
@@ -202,7 +228,7 @@ export class NodeEngine implements Engine {
     return this.#measured("give_back", async () => {
       requireLocal(actor);
       const uuid = await this.#parts.ledger.read((state) => state.live(role, id)?.uuid);
-      if (uuid !== undefined) await takeLoansBack(this.#parts, borrower, uuid);
+      if (uuid !== undefined) await takeLoansBack(this.#parts, actor, borrower, uuid);
     });
   }
 
@@ -211,8 +237,8 @@ export class NodeEngine implements Engine {
       this.#parts.serial.run(container, async () => {
         requireLocal(actor);
         await settleInterrupted(this.#parts, container);
-        await takeLoansBack(this.#parts, container);
-        await detachVolumes(this.#parts, container, options.force);
+        await takeLoansBack(this.#parts, actor, container);
+        await detachVolumes(this.#parts, container, { force: options.force, by: actorName(actor) });
         this.#endings.watch(container);
       }),
     );
@@ -220,6 +246,40 @@ export class NodeEngine implements Engine {
 
   adopt(actor: Actor, request: AdoptRequest): Promise<AdoptOutcome> {
     return this.#measured("adopt", () => adoptDirectories(this.#parts, actor, request, this.#stopping.signal));
+  }
+
+  createApp(actor: Actor, definition: JsonObject): Promise<AppView> {
+    return this.#measured("app_create", async () => this.app(actor, await createApp(this.#parts, actor, definition)));
+  }
+
+  changeApp(
+    actor: Actor,
+    id: AppId,
+    definition: JsonObject,
+    { create }: { readonly create: boolean },
+  ): Promise<AppView> {
+    return this.#measured("app_change", async () => {
+      const put = create ? putApp : changeApp;
+      return this.app(actor, await put(this.#parts, actor, id, definition));
+    });
+  }
+
+  deleteApp(actor: Actor, id: AppId, { force }: { readonly force: boolean }): Promise<void> {
+    return this.#measured("app_delete", () => deleteApp(this.#parts, actor, id, force));
+  }
+
+  wipeApp(actor: Actor, id: AppId, options: WipeOptions): Promise<readonly AppInstanceView[]> {
+    return this.#measured("app_wipe", () => wipeApp(this.#parts, actor, id, options));
+  }
+
+  async apps(actor: Actor): Promise<readonly AppView[]> {
+    this.#requireReady();
+    return this.#parts.ledger.read((state) => viewApps(this.#parts, state, actor));
+  }
+
+  async app(actor: Actor, id: AppId): Promise<AppView> {
+    this.#requireReady();
+    return this.#parts.ledger.read((state) => viewApp(state, visibleApp(this.#parts, state, actor, id)));
   }
 
   restore(actor: Actor, request: RestoreRequest): Promise<VolumeView> {
@@ -230,6 +290,25 @@ export class NodeEngine implements Engine {
         viewVolume(this.#parts, state, mustHave(state.volumes.get(uuid), uuid)),
       );
     });
+  }
+
+  describe(actor: Actor, request: DescribeRequest): Promise<VolumeView> {
+    return this.#measured("describe", async () => {
+      const uuid = await describeVolume(this.#parts, actor, request);
+      return this.#parts.ledger.read((state) =>
+        viewVolume(this.#parts, state, mustHave(state.volumes.get(uuid), uuid)),
+      );
+    });
+  }
+
+  async events(actor: Actor, query: EventsQuery): Promise<EventPage> {
+    this.#requireReady();
+    return this.#parts.events.page(actor, query);
+  }
+
+  follow(actor: Actor, query: EventsQuery, listener: EventListener, onEnd?: () => void): () => void {
+    this.#requireReady();
+    return this.#parts.events.follow(actor, query, listener, onEnd);
   }
 
   mark(actor: Actor, request: MarkRequest): Promise<VolumeView> {
@@ -260,6 +339,14 @@ export class NodeEngine implements Engine {
     return viewSandboxes(this.#parts, actor);
   }
 
+  requireFramework(actor: Actor, roles: readonly string[]): void {
+    authoriseFramework(this.#parts.acls(), actor, roles);
+  }
+
+  noteFramework(actor: Actor, facts: FrameworkFacts): void {
+    this.#parts.events.note(facts, actorName(actor));
+  }
+
   async resources(actor: Actor): Promise<NodeResources> {
     this.#requireReady();
     const resources = await this.#parts.ledger.read((state) =>
@@ -273,10 +360,20 @@ export class NodeEngine implements Engine {
     return this.#parts.ledger.read((state) => viewVolumes(this.#parts, state, actor, filter));
   }
 
+  async volumePage(actor: Actor, query: VolumeQuery): Promise<VolumePage> {
+    this.#requireReady();
+    return this.#parts.ledger.read((state) => pageVolumes(this.#parts, state, actor, query));
+  }
+
   async volume(actor: Actor, role: Role, id: VolumeId): Promise<VolumeView> {
     this.#requireReady();
     const view = await this.#parts.ledger.read((state) => findVolume(this.#parts, state, actor, role, id));
-    return { ...view, ...(await viewHolders(this.#parts, view.volume.uuid)) };
+    const useHistory = this.#parts.observations.useHistory.get(view.volume.uuid);
+    return {
+      ...view,
+      ...(await viewHolders(this.#parts, view.volume.uuid)),
+      ...(useHistory === undefined ? {} : { useHistory }),
+    };
   }
 
   async containers(actor: Actor): Promise<readonly ContainerView[]> {
@@ -314,6 +411,7 @@ export class NodeEngine implements Engine {
     }));
     const { disks, problems } = await viewDisks(parts, view.state);
     const remarks = this.#remarks();
+    const trailProblem = parts.events.problem === undefined ? [] : [parts.events.problem];
     return {
       agentId: this.agentId,
       bootId: parts.clock.bootId(),
@@ -325,8 +423,8 @@ export class NodeEngine implements Engine {
       containers: view.containers,
       latestContainers: view.latestContainers,
       collection: view.collection,
-      problems: [...view.problems, ...problems, ...remarks.problems],
-      notices: remarks.notices,
+      problems: [...view.problems, ...problems, ...trailProblem, ...remarks.problems],
+      notices: [...listNearlyFull(parts, view.state, actor), ...remarks.notices],
       recovery: { ...(this.#recovery as RecoverySummary), orphans: parts.observations.orphans },
     };
   }

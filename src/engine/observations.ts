@@ -2,7 +2,7 @@
  * What was seen of the world that no record says: damage, failures that are being retried, orphans. It is derived
  * anew by every recovery and reconcile, so it is kept in memory only.
  */
-import type { ContainerId, Incarnation } from "../domain/units.ts";
+import type { ContainerId, Incarnation, WallMs } from "../domain/units.ts";
 import type { Disk, DiskUsage, VolumeUsage } from "../ports/disk.ts";
 
 /** When somebody looked, by boot time, and how long that took, milliseconds. */
@@ -16,6 +16,12 @@ interface Retry {
   readonly attempts: number;
   /** Boot time of the next attempt, milliseconds. */
   readonly nextAtMs: number;
+}
+
+/** From then on a volume took so much. */
+export interface UsePoint {
+  readonly at: WallMs;
+  readonly usedBytes: number;
 }
 
 const FIRST_RETRY_MS = 1_000;
@@ -44,6 +50,10 @@ export class Observations {
   readonly loose = new Map<Incarnation, string>();
   /** Volumes that are larger than their size: what they take. */
   oversized: ReadonlyMap<Incarnation, number> = new Map();
+  /** Live volumes that people were warned of because they are nearly full: what part of their size is used. */
+  readonly nearlyFull = new Map<Incarnation, number>();
+  /** What volumes took over time, oldest first. */
+  readonly useHistory = new Map<Incarnation, readonly UsePoint[]>();
   /** Disks that are being measured. */
   readonly usageAsked = new Map<Disk, Promise<DiskUsage>>();
   /** Of volumes by incarnation, of sandboxes by path. */

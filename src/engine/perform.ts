@@ -18,15 +18,24 @@ import type { PerformOptions } from "./engine.ts";
 import { diskOf } from "./handed-ports.ts";
 import { holdToSize } from "./hold.ts";
 import type { VolumeName } from "./in-use.ts";
+import type { CommitKind } from "./ledger.ts";
 import { usageOf } from "./measure.ts";
 import type { Parts } from "./parts.ts";
 import { settleBooks } from "./settle-books.ts";
+
+/** What changes together with a list of operations: all of it, or nothing. Both run in the transaction; both may refuse. */
+export interface Companion {
+  readonly before?: (tx: Transaction) => void;
+  /** Returns the volumes that were created as they shall be labelled. */
+  readonly after?: (tx: Transaction, created: readonly Volume[]) => readonly Volume[];
+}
 
 export async function performOperations(
   parts: Parts,
   actor: Actor,
   asked: readonly Operation[],
   options: PerformOptions,
+  companion: Companion = {},
 ): Promise<OperationRecord> {
   const { ledger } = parts;
   const identity = options.id === undefined ? undefined : { id: options.id, request: JSON.stringify(asked) };
@@ -56,7 +65,9 @@ export async function performOperations(
       try {
         // Another volume may have taken the name meanwhile.
         requireAllowed();
-        return decideOperations(tx, operations, context);
+        companion.before?.(tx);
+        const decision = decideOperations(tx, operations, context);
+        return { ...decision, created: companion.after?.(tx, decision.created) ?? decision.created };
       } catch (error) {
         directories.untake();
         throw error;
@@ -69,7 +80,8 @@ export async function performOperations(
       return describe(decision);
     }
     const known = () => (identity === undefined ? undefined : knownOutcome(parts, actor, identity));
-    return await commit(parts, operations.every(releases), known, decide, describe);
+    const kind = { durable: true, releases: operations.every(releases), by: context.by };
+    return await commit(parts, kind, known, decide, describe);
   } finally {
     directories.giveBackUntaken();
   }
@@ -82,7 +94,7 @@ interface Identity {
 
 async function commit(
   parts: Parts,
-  releasesDisk: boolean,
+  kind: CommitKind,
   known: () => OperationRecord | undefined,
   decide: (tx: Transaction) => Decision,
   describe: (decision: Decision) => OperationRecord,
@@ -91,7 +103,7 @@ async function commit(
   let decision: Decision | undefined;
   let record: OperationRecord;
   try {
-    record = await ledger.transact({ durable: true, releases: releasesDisk }, (tx) => {
+    record = await ledger.transact(kind, (tx) => {
       // The same id may have been decided while this one was prepared.
       const earlier = known();
       if (earlier !== undefined) return earlier;

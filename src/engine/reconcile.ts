@@ -18,6 +18,7 @@
  *   retained            nowhere                       forgotten: somebody emptied the trash
  *   collecting          -                             left to the collection, which goes on with it
  */
+import { loseInstances } from "../domain/app-members.ts";
 import { setAttachments } from "../domain/attach.ts";
 import { nameOf } from "../domain/decide.ts";
 import { messageOf } from "../domain/error.ts";
@@ -33,6 +34,7 @@ import { describeAbsence } from "./disk-table.ts";
 import { endContainer } from "./ended.ts";
 import { checkHold } from "./hold.ts";
 import { lentVolumes, settleLoans } from "./loans.ts";
+import { momentNow } from "./moment.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 
@@ -85,7 +87,10 @@ async function clearContainer(parts: Parts, container: Container, counts: { clea
     }
     counts.cleared += 1;
   }
-  await parts.ledger.transact(BOOT_SCOPED, (tx) => tx.set("containers", container.id, undefined));
+  await parts.ledger.transact({ ...BOOT_SCOPED, because: "the machine was rebooted" }, (tx) => {
+    tx.set("containers", container.id, undefined);
+    loseInstances(tx, container, momentNow(parts));
+  });
 }
 
 async function reconcileContainer(
@@ -109,7 +114,10 @@ async function reconcileContainer(
   }
   const { attachments } = container;
   if (after.length === attachments.length && after.every((one, index) => one === attachments[index])) return;
-  await parts.ledger.transact(BOOT_SCOPED, (tx) => setAttachments(tx, container.id, after));
+  await parts.ledger.transact({ ...BOOT_SCOPED, because: "found so by the reconcile" }, (tx) => {
+    setAttachments(tx, container.id, after);
+    loseInstances(tx, container, momentNow(parts));
+  });
 }
 
 /** The attachment as it shall be recorded now; the very same object when nothing changed, `undefined` when it is over. */
@@ -118,14 +126,13 @@ async function reconcileAttachment(
   container: Container,
   attachment: Attachment,
 ): Promise<Attachment | undefined> {
-  const key = attachmentKey(container.id, attachment.uuid);
   try {
     const { settled, problem } = await settleAttachment(parts, container, attachment);
-    note(parts, key, problem);
+    note(parts, container, attachment, problem);
     return settled;
   } catch (error) {
     // What cannot be settled now is shown and looked at again; the others shall not wait for it.
-    note(parts, key, messageOf(error));
+    note(parts, container, attachment, messageOf(error));
     return attachment;
   }
 }
@@ -218,13 +225,23 @@ function describeMount(container: Container, attachment: Attachment, finding: Mo
   }
 }
 
-function note(parts: Parts, key: string, problem: string | undefined): void {
-  if (problem === undefined) {
-    parts.observations.mounts.delete(key);
-    return;
-  }
-  if (!parts.observations.mounts.has(key)) parts.log.warn({ attachment: key }, problem);
-  parts.observations.mounts.set(key, problem);
+function note(parts: Parts, container: Container, { uuid }: Attachment, problem: string | undefined): void {
+  const { mounts } = parts.observations;
+  const key = attachmentKey(container.id, uuid);
+  const isNews = mounts.has(key) !== (problem !== undefined);
+  if (problem === undefined) mounts.delete(key);
+  else mounts.set(key, problem);
+  if (!isNews) return;
+  if (problem !== undefined) parts.log.warn({ attachment: key }, problem);
+  const volume = parts.ledger.state.volumes.get(uuid);
+  parts.events.note({
+    type: problem === undefined ? "repaired" : "damaged",
+    ...(volume === undefined ? {} : { role: volume.role, id: volume.id }),
+    uuid,
+    container: container.id,
+    ...(volume?.app === undefined ? {} : { app: volume.app.id }),
+    ...(problem === undefined ? {} : { message: problem }),
+  });
 }
 
 /** Unknown means held. */
@@ -278,11 +295,12 @@ function examine(parts: Parts, volume: Volume): "retire" | "stay" {
       if (volume.origin !== undefined) return "stay";
       const damage = describeDirectory(volume, disk.examine(volume.uuid), disk.root);
       if (damage === undefined) {
-        parts.observations.damage.delete(volume.uuid);
+        if (parts.observations.damage.delete(volume.uuid)) noteDamage(parts, "repaired", volume);
         checkHold(parts, volume);
       } else if (parts.observations.damage.get(volume.uuid) !== damage) {
         parts.observations.damage.set(volume.uuid, damage);
         parts.log.error({ volume: volume.uuid }, `Volume ${nameOf(volume)} is damaged: ${damage}`);
+        noteDamage(parts, "damaged", volume, damage);
       }
       return "stay";
     }
@@ -294,6 +312,12 @@ function examine(parts: Parts, volume: Volume): "retire" | "stay" {
     case "retained":
       return disk.examineTrash(volume.uuid).state === "missing" ? "retire" : "stay";
   }
+}
+
+function noteDamage(parts: Parts, type: "damaged" | "repaired", volume: Volume, message?: string): void {
+  const { role, id, uuid, app } = volume;
+  const owner = app === undefined ? {} : { app: app.id };
+  parts.events.note({ type, role, id, uuid, ...owner, ...(message === undefined ? {} : { message }) });
 }
 
 function describeDirectory(volume: Volume, finding: Finding, root: string): string | undefined {

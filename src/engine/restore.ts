@@ -24,7 +24,7 @@ export async function restoreVolume(parts: Parts, actor: Actor, uuid: Incarnatio
   await disk.restore(plan);
   let restored: Volume | undefined;
   try {
-    await ledger.transact({ durable: true }, (tx) => {
+    await ledger.transact({ durable: true, by: actorName(actor) }, (tx) => {
       restored = decideRestore(tx, parts, actor, uuid, as);
       labeller.expect([restored]);
     });
@@ -88,7 +88,8 @@ function decideRestore(tx: Transaction, parts: Parts, actor: Actor, uuid: Incarn
     );
   }
   // What a pin took from unreserved disk is there to take again.
-  const { retired: _retired, pinned: _pinned, ...rest } = retained;
+  // Whose it was is over: nothing but its name is left of that.
+  const { retired: _retired, pinned: _pinned, app: _app, ...rest } = retained;
   if (retained.pinned === true) tx.set("volumes", uuid, rest);
   takeDisk(tx, parts, actor, retained);
   const live: Volume = { ...rest, id, phase: "live", revision: parts.ledger.nextRevision() };

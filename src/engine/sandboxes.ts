@@ -8,8 +8,8 @@ import { type Actor, actorName } from "../domain/operation.ts";
 import type { Container, SandboxRecord } from "../domain/records.ts";
 import { containersBelow, decideHandOver, directoryOf, handedOver } from "../domain/sandboxes.ts";
 import { detachVolumes } from "./attach.ts";
-import { momentNow } from "./collect.ts";
 import { endIfOver } from "./ended.ts";
+import { momentNow } from "./moment.ts";
 import type { Parts } from "./parts.ts";
 import { settleInterrupted } from "./reconcile.ts";
 
@@ -17,7 +17,7 @@ import { settleInterrupted } from "./reconcile.ts";
 export async function discardSandbox(parts: Parts, actor: Actor, path: string): Promise<SandboxRecord> {
   requirePeer(actor);
   const directory = parts.sandboxes.examine(path, diskRoots(parts));
-  await detachAll(parts, path);
+  await detachAll(parts, actor, path);
   const sandbox: SandboxRecord = {
     path,
     directory,
@@ -65,7 +65,7 @@ export function diskRoots({ disks }: Pick<Parts, "disks">): readonly string[] {
  * Takes the volumes of every container away whose directory lies there.
  * @throws `in_use` a container still runs there, `busy` a process sits in a volume
  */
-async function detachAll(parts: Parts, path: string): Promise<void> {
+async function detachAll(parts: Parts, actor: Actor, path: string): Promise<void> {
   await endAll(parts, path);
   const containers = containersBelow(parts.ledger.state, path);
   const running = containers.find(({ process }) => process !== undefined && !parts.processes.hasEnded(process));
@@ -73,7 +73,7 @@ async function detachAll(parts: Parts, path: string): Promise<void> {
   for (const { id } of containers) {
     await parts.serial.run(id, async () => {
       await settleInterrupted(parts, id);
-      await detachVolumes(parts, id, false);
+      await detachVolumes(parts, id, { force: false, by: actorName(actor), because: "its sandbox was handed over" });
     });
   }
 }

@@ -8,7 +8,7 @@ import { stateOf, type VolumeState } from "../domain/lifecycle.ts";
 import { attachmentPhases, type NodeState } from "../domain/node.ts";
 import type { Actor } from "../domain/operation.ts";
 import type { Container, Volume } from "../domain/records.ts";
-import { sourceKey } from "../domain/resource.ts";
+import { type Label, sourceKey } from "../domain/resource.ts";
 import {
   addSizes,
   BYTES_PER_MB,
@@ -22,12 +22,13 @@ import {
 } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import { accountVolumes, NO_ACCOUNT } from "./accounts.ts";
-import { momentNow } from "./collect.ts";
 import { candidateOf } from "./collect-request.ts";
 import { problemOf } from "./disk-table.ts";
 import type { ContainerView, HolderView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
 import { lentVolumes, mountsOfBorrowers } from "./loans.ts";
 import { diskState, measureDisk, usageOf } from "./measure.ts";
+import { momentNow } from "./moment.ts";
+import { byName } from "./name-order.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { declaredOf } from "./recover.ts";
@@ -57,7 +58,8 @@ function isEnforced({ disks, observations }: Parts, { uuid, source }: Volume): b
   return by !== "nothing" && !observations.loose.has(uuid);
 }
 
-function volumeState(parts: Parts, state: NodeState, volume: Volume): VolumeState {
+export function volumeState(parts: Parts, state: NodeState, volume: Volume): VolumeState {
+  if (volume.phase !== "live") return volume.phase;
   const damaged = parts.observations.damageOf(volume.uuid) !== undefined;
   return stateOf(volume, attachmentPhases(state, volume.uuid), damaged);
 }
@@ -68,6 +70,7 @@ export function viewVolumes(parts: Parts, state: NodeState, actor: Actor, filter
     (volume) =>
       (filter.role === undefined || volume.role === filter.role) &&
       mayView(parts.acls(), actor, volume.role) &&
+      (filter.label === undefined || hasLabel(volume, filter.label)) &&
       (filter.state === undefined || volumeState(parts, state, volume) === filter.state),
   );
   visible.sort(byName);
@@ -77,6 +80,11 @@ export function viewVolumes(parts: Parts, state: NodeState, actor: Actor, filter
   }
   const end = filter.limit === undefined ? undefined : start + filter.limit;
   return visible.slice(start, end).map((volume) => viewVolume(parts, state, volume));
+}
+
+/** A label without a value stands for every value. */
+export function hasLabel({ note }: Volume, { key, value }: Label): boolean {
+  return note?.labels?.some((label) => label.key === key && (value === undefined || label.value === value)) ?? false;
 }
 
 export function findVolume(parts: Parts, state: NodeState, actor: Actor, role: Role, id: VolumeId): VolumeView {
@@ -326,10 +334,4 @@ function dangerOn({ observations }: Parts, key: string): string {
 
 function mb(bytes: number): number {
   return Math.ceil(bytes / BYTES_PER_MB);
-}
-
-function byName(left: Volume, right: Volume): number {
-  if (left.role !== right.role) return left.role < right.role ? -1 : 1;
-  if (left.id !== right.id) return left.id < right.id ? -1 : 1;
-  return right.createdAt - left.createdAt;
 }

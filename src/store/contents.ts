@@ -19,6 +19,7 @@ export class ContentsBuilder {
     operations: new Map(),
     disks: new Map(),
     sandboxes: new Map(),
+    apps: new Map(),
   };
   readonly #damaged: DamagedRecord[] = [];
   readonly #stacks = new Map<string, Pick<Volume, "source" | "reservations">>();

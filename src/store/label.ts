@@ -4,7 +4,7 @@
  *
  *   {
  *     "holdfast": "volume",
- *     "version": 2,
+ *     "version": 3,
  *     "volume": { ... }
  *   }
  *   crc32 0a1b2c3d
@@ -16,7 +16,7 @@ import type { NodeLabel } from "../ports/disk.ts";
 import { type Form, integer, object, oneOf } from "./form.ts";
 import { nodeLabel, parseText, volumeLabel } from "./schema.ts";
 
-const VERSION = 2;
+const VERSION = 3;
 /** The oldest that is still read: what came since may be missing. */
 const OLDEST = 1;
 const CHECKSUM_LINE = /^crc32 ([0-9a-f]{8})\n$/;

@@ -3,30 +3,41 @@
  * reason. Unknown fields are refused.
  */
 import {
+  type AppInstance,
+  type AppRecord,
+  type AppVolume,
   type Attachment,
   type Container,
   type ContainerProcess,
   type DirectoryIdentity,
   type DirectoryThisBoot,
   type DiskRecord,
+  type InstanceVolume,
+  type Loss,
   type MountRecord,
   type OperationRecord,
   operationKey,
+  type PathConstraint,
   type Records,
   type ReservationRecord,
+  type Residency,
   type Retirement,
   type RootDirectory,
   type SandboxRecord,
   type Table,
   type Volume,
+  type VolumeNote,
+  type VolumeOwner,
 } from "../domain/records.ts";
 import { type DiskSource, type Label, poolKey, type Reservation, sourceKey } from "../domain/resource.ts";
 import type {
   AgentId,
+  AppId,
   BootId,
   ContainerId,
   ContainerPath,
   Incarnation,
+  InstanceId,
   MilliMb,
   Principal,
   ProjectId,
@@ -57,6 +68,12 @@ const bootId = string<BootId>(SOME_TEXT);
 const agentId = string<AgentId>(SOME_TEXT);
 const wallMs = integer<WallMs>();
 const milliMb = integer<MilliMb>();
+const containerId = string<ContainerId>(SOME_TEXT);
+const volumeId = string<VolumeId>(SOME_TEXT);
+const appId = string<AppId>(/^\/./s);
+const instanceId = string<InstanceId>(SOME_TEXT);
+
+const labels = array(object<Label>({ key: string(ANY_TEXT), value: optional(string(ANY_TEXT)) }));
 
 const source = variants<DiskSource, "type">("type", {
   ROOT: object({ type: oneOf("ROOT") }),
@@ -69,7 +86,7 @@ const reservations = array(
     type: oneOf("STATIC", "DYNAMIC"),
     role,
     principal: optional(principal),
-    labels: optional(array(object<Label>({ key: string(ANY_TEXT), value: optional(string(ANY_TEXT)) }))),
+    labels: optional(labels),
   }),
 );
 
@@ -87,7 +104,7 @@ const retirement = object<Retirement>({
 const labelledVolume = {
   uuid: incarnation,
   role,
-  id: string<VolumeId>(SOME_TEXT),
+  id: volumeId,
   size: milliMb,
   source,
   reservations,
@@ -102,6 +119,8 @@ const labelledVolume = {
   projectId: optional(integer<ProjectId>()),
   protected: optional(set()),
   pinned: optional(set()),
+  note: optional(object<VolumeNote>({ description: optional(string(ANY_TEXT)), labels: optional(labels) })),
+  app: optional(object<VolumeOwner>({ id: appId, instance: instanceId })),
   revision: integer(),
 };
 
@@ -132,7 +151,7 @@ const containerProcess = object<ContainerProcess>({
 });
 
 const container = object<Container>({
-  id: string<ContainerId>(SOME_TEXT),
+  id: containerId,
   sandbox: optional(string(ABSOLUTE_PATH)),
   process: optional(containerProcess),
   runtime: optional(string(SOME_TEXT)),
@@ -170,6 +189,43 @@ const sandbox = object<SandboxRecord>({
   collecting: optional(set()),
 });
 
+const appVolume = object<AppVolume>({
+  containerPath,
+  size: milliMb,
+  type: oneOf("ROOT", "PATH", "MOUNT"),
+  maxSize: optional(milliMb),
+  constraints: optional(
+    array(object<PathConstraint>({ operator: oneOf("LIKE", "UNLIKE"), pattern: string(ANY_TEXT) })),
+  ),
+});
+
+const appInstance = object<AppInstance>({
+  id: instanceId,
+  volumes: array(object<InstanceVolume>({ containerPath, id: volumeId, uuid: incarnation })),
+  createdAt: wallMs,
+  suspended: optional(set()),
+  container: optional(containerId),
+  startedAt: optional(wallMs),
+  lost: optional(object<Loss>({ container: containerId, since: retirement })),
+});
+
+const app = object<AppRecord>({
+  id: appId,
+  role,
+  instances: integer(),
+  volumes: array(appVolume),
+  residency: object<Residency>({
+    taskLostBehavior: oneOf("WAIT_FOREVER", "RELAUNCH_AFTER_TIMEOUT"),
+    relaunchEscalationTimeoutSeconds: integer(),
+  }),
+  definition: string(SOME_TEXT),
+  members: array(appInstance),
+  createdBy: string(SOME_TEXT),
+  createdAt: wallMs,
+  version: wallMs,
+  rebuilt: optional(set()),
+});
+
 const RECORDS: { readonly [T in Table]: Form<Records[T]> } = {
   reservations: reservation,
   volumes: volume,
@@ -177,6 +233,7 @@ const RECORDS: { readonly [T in Table]: Form<Records[T]> } = {
   operations: operation,
   disks: disk,
   sandboxes: sandbox,
+  apps: app,
 };
 
 const KEYS: { readonly [T in Table]: (record: Records[T]) => string } = {
@@ -186,6 +243,7 @@ const KEYS: { readonly [T in Table]: (record: Records[T]) => string } = {
   operations: (record) => operationKey(record.by, record.id),
   disks: (record) => sourceKey(record.source),
   sandboxes: (record) => record.path,
+  apps: (record) => record.id,
 };
 
 const header = object<NodeHeader>({ agentId, createdAt: wallMs });

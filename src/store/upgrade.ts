@@ -14,6 +14,7 @@ export const UPGRADES: readonly Upgrade[] = [
   (database) => {
     for (const table of ["disks", "sandboxes"]) addTable(database, table);
   },
+  (database) => addTable(database, "apps"),
 ];
 
 /** The schema version that these upgrades lead to. */

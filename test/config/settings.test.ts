@@ -151,6 +151,8 @@ describe("a configuration file is refused", () => {
     ["spares: 1.5", "expected a whole number"],
     ["spares: 100001", "expected a whole number"],
     ["spares: many", "expected a whole number"],
+    ["eventsKept: 512K", 'eventsKept is "512K", expected a size between 1M and 1T such as 64M'],
+    ["eventsKept: 0", "expected a size between 1M and 1T"],
     ["gcDelay: 7", "gcDelay is 7, expected a duration"],
     ["gcHeadroom: 1.5", "gcHeadroom is 1.5, expected a number between 0 and 1"],
     ["gcHeadroom: .nan", "expected a number between 0 and 1"],
@@ -250,6 +252,7 @@ describe("loadSettings", () => {
       allowedHosts: [],
       projectRange: { first: 2_000_000, last: 2_999_999 },
       spares: 1024,
+      eventsKeptBytes: 64 * 1024 * 1024,
       gcDelayMs: 604_800_000,
       gcHeadroom: 0.1,
       gcIntervalMs: 60_000,
@@ -282,6 +285,7 @@ tlsKey: /k.pem
 allowedHosts: [Storage.Example.com, "[::1]"]
 projectRange: 1-4294967294
 spares: 0
+eventsKept: 16M
 gcDelay: 2weeks
 gcHeadroom: 0
 gcInterval: 10secs
@@ -304,6 +308,7 @@ logLevel: debug
       allowedHosts: ["storage.example.com", "::1"],
       projectRange: { first: 1, last: 4_294_967_294 },
       spares: 0,
+      eventsKeptBytes: 16 * 1024 * 1024,
       gcDelayMs: 1_209_600_000,
       gcHeadroom: 0,
       gcIntervalMs: 10_000,

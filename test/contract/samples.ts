@@ -1,12 +1,14 @@
 /** One of each kind of record, numbered, with every optional field on the odd ones. */
-import { type Change, operationKey, type Records, type Volume } from "../../src/domain/records.ts";
+import { type AppRecord, type Change, operationKey, type Records, type Volume } from "../../src/domain/records.ts";
 import { poolKey, type Reservation, ROOT_DISK, sourceKey } from "../../src/domain/resource.ts";
 import type {
   AgentId,
+  AppId,
   BootId,
   ContainerId,
   ContainerPath,
   Incarnation,
+  InstanceId,
   MilliMb,
   Principal,
   ProjectId,
@@ -147,4 +149,66 @@ export function setMarkedVolume(): Change {
 export function setAdoptedVolume(): Change {
   const value: Volume = { ...sampleVolume(2), protected: true, origin: "/srv/db" };
   return { table: "volumes", key: value.uuid, value };
+}
+
+/** Volume 2 with everything that version 2 of the checkpoint did not know. */
+export function setNotedVolume(): Change {
+  const note = { description: "whose is this?", labels: [{ key: "team", value: "ads" }, { key: "tier" }] };
+  const app = { id: "/sesame/samson" as AppId, instance: sampleInstanceId(2) };
+  const value: Volume = { ...sampleVolume(2), note, app };
+  return { table: "volumes", key: value.uuid, value };
+}
+
+export function setApp(): Change {
+  const value: AppRecord = {
+    id: "/sesame/samson" as AppId,
+    role: "ads" as Role,
+    instances: 1,
+    volumes: [
+      { containerPath: "data" as ContainerPath, size: 1_024_002 as MilliMb, type: "ROOT" },
+      {
+        containerPath: "logs" as ContainerPath,
+        size: 1_024_000 as MilliMb,
+        type: "MOUNT",
+        maxSize: 4_096_000 as MilliMb,
+        constraints: [{ operator: "UNLIKE", pattern: "/mnt/ä.*" }],
+      },
+    ],
+    residency: { taskLostBehavior: "RELAUNCH_AFTER_TIMEOUT", relaunchEscalationTimeoutSeconds: 3600 },
+    definition: '{"id":"/sesame/samson","cmd":"sleep 1000"}',
+    members: [
+      {
+        id: sampleInstanceId(1),
+        volumes: [],
+        createdAt: 1_763_817_000_007 as WallMs,
+        suspended: true,
+        startedAt: 1_763_817_000_008 as WallMs,
+        lost: {
+          container: "web-0" as ContainerId,
+          since: { at: 1_763_817_000_009 as WallMs, bootId: "boot" as BootId, bootTimeMs: 14.5 },
+        },
+      },
+      {
+        id: sampleInstanceId(2),
+        volumes: [
+          {
+            containerPath: "data" as ContainerPath,
+            id: `sesame_samson#data#${sampleUuid(2)}` as VolumeId,
+            uuid: sampleUuid(2),
+          },
+        ],
+        createdAt: 1_763_817_000_007 as WallMs,
+        container: "web-1" as ContainerId,
+      },
+    ],
+    createdBy: "ops",
+    createdAt: 1_763_817_000_007 as WallMs,
+    version: 1_763_817_000_010 as WallMs,
+    rebuilt: true,
+  };
+  return { table: "apps", key: value.id, value };
+}
+
+function sampleInstanceId(number: number): InstanceId {
+  return `sesame_samson.${sampleUuid(number)}` as InstanceId;
 }

@@ -6,6 +6,7 @@ import {
   SAMPLE_HEADER,
   sampleUuid,
   sampleVolume,
+  setApp,
   setContainer,
   setDisk,
   setOperation,
@@ -71,6 +72,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         operations: 0,
         disks: 0,
         sandboxes: 0,
+        apps: 0,
       });
       expect(first.damaged).toEqual([]);
       expect(first.labelledThrough).toBe(0);
@@ -80,12 +82,12 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
       ["durable", DURABLE],
       ["soft", SOFT],
     ])("gives every kind of record of a %s commit back as it was", async (_, options) => {
-      const others = [setReservation(), setContainer(), setOperation(), setDisk(), setSandbox()];
+      const others = [setReservation(), setContainer(), setOperation(), setDisk(), setSandbox(), setApp()];
       const changes = [setVolume(1), setVolume(2), ...others];
       await store.commit(changes, options);
       const { records } = await reopened();
       for (const { table, key, value } of changes) expect(records[table].get(key)).toEqual(value);
-      const kinds = { reservations: 1, containers: 1, operations: 1, disks: 1, sandboxes: 1 };
+      const kinds = { reservations: 1, containers: 1, operations: 1, disks: 1, sandboxes: 1, apps: 1 };
       expect(sizes({ records })).toEqual({ ...kinds, volumes: 2 });
     });
 

@@ -17,6 +17,7 @@ const OBJECT_KEYS: Readonly<Record<AclAction, string>> = {
   destroy_volumes: "creator_principals",
   resize_volumes: "roles",
   view_roles: "roles",
+  register_frameworks: "roles",
 };
 const ACTIONS = Object.keys(OBJECT_KEYS) as AclAction[];
 const ROLE_ACTIONS = ACTIONS.filter((action) => OBJECT_KEYS[action] === "roles");
@@ -108,7 +109,7 @@ describe("parseAcls", () => {
 
   it("takes actions of Mesos that do not concern disk", () => {
     const acls = parseAcls({
-      register_frameworks: [{ principals: NONE, roles: ANY }],
+      update_quotas: [{ principals: NONE, roles: ANY }],
       run_tasks: [{ principals: ANY, users: some("guest") }],
       get_endpoints: [{ principals: ANY, paths: ANY }],
       view_flags: [{ principals: ANY, flags: NONE }],

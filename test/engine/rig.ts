@@ -13,6 +13,7 @@ import type { Store } from "../../src/ports/store.ts";
 import { createMemoryLog, type MemoryLog } from "../auth/memory-log.ts";
 import { disk, reservedFor, volume } from "../domain/world.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
+import { fakeRandom } from "../fakes/fake-random.ts";
 import { MemoryDisk, type MemoryDiskOptions } from "../fakes/memory-disk.ts";
 import { MemoryDrives } from "../fakes/memory-drives.ts";
 import { MemoryHolders } from "../fakes/memory-holders.ts";
@@ -20,6 +21,7 @@ import { MemoryMounter, type MemoryMounterOptions } from "../fakes/memory-mounte
 import { MemoryProcesses } from "../fakes/memory-processes.ts";
 import { MemorySandboxes, type MemorySandboxesOptions } from "../fakes/memory-sandboxes.ts";
 import { createMemoryStore, type MemoryStore, type MemoryStoreOptions } from "../fakes/memory-store.ts";
+import { MemoryTrail } from "../fakes/memory-trail.ts";
 
 export const PEER: Actor = { kind: "peer", uid: 0, name: "root" };
 export const OPS: Actor = { kind: "principal", principal: "ops" as Principal };
@@ -49,11 +51,13 @@ export class Rig {
   readonly sandboxes: MemorySandboxes;
   readonly holders = new MemoryHolders();
   readonly processes = new MemoryProcesses();
+  readonly trail = new MemoryTrail();
   readonly clock = new FakeClock();
   readonly log: MemoryLog = createMemoryLog();
   engine: NodeEngine;
   #acls: Acls = PERMISSIVE;
   readonly #options: RigOptions;
+  readonly #random = fakeRandom();
 
   constructor(options: RigOptions = {}) {
     this.#options = options;
@@ -163,6 +167,7 @@ export class Rig {
     const disks = [this.disk, ...(this.#options.otherDisks ?? [])];
     return new NodeEngine({
       store,
+      trail: this.trail,
       declared: this.#options.declared ?? [disk(1_000)],
       disks: new Map(disks.map((one) => [sourceKey(one.source), one])),
       drives: this.drives,
@@ -171,6 +176,7 @@ export class Rig {
       processes: this.processes,
       sandboxes: this.sandboxes,
       clock: this.clock,
+      random: this.#random,
       log: this.log,
       metrics: SILENT,
       acls: () => this.#acls,

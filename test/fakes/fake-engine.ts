@@ -1,13 +1,16 @@
+import type { NodeEvent } from "../../src/domain/event.ts";
 import type { VolumeState } from "../../src/domain/lifecycle.ts";
 import type { OperationRecord, Volume } from "../../src/domain/records.ts";
 import { type DiskResource, ROOT_DISK } from "../../src/domain/resource.ts";
 import {
   type AgentId,
+  type AppId,
   type BootId,
   BYTES_PER_MB,
   type ContainerId,
   type ContainerPath,
   type Incarnation,
+  type InstanceId,
   type MilliMb,
   type Principal,
   type Role,
@@ -16,13 +19,16 @@ import {
 } from "../../src/domain/units.ts";
 import type {
   AdoptOutcome,
+  AppView,
   CollectOutcome,
   CollectView,
   ContainerView,
   Engine,
+  EventListener,
   Mark,
   NodeStatus,
   SandboxView,
+  VolumePage,
   VolumeView,
 } from "../../src/engine/engine.ts";
 
@@ -48,6 +54,8 @@ export interface FakeEngine extends Engine {
   readonly calls: Call[];
   /** Thrown by every method while it is set. */
   failure: unknown;
+  /** Who follows now. */
+  readonly followers: EventListener[];
 }
 
 export function makeFakeEngine(): FakeEngine {
@@ -61,6 +69,7 @@ export function makeFakeEngine(): FakeEngine {
     agentId: AGENT_ID as AgentId,
     calls: [],
     failure: undefined,
+    followers: [],
     perform: (...args) => answer("perform", args, { ...RECORD, id: args[2]?.id ?? RECORD.id }),
     attach: (...args) => answer("attach", args, CONTAINER),
     lend: (...args) => answer("lend", args, VOLUME),
@@ -71,10 +80,27 @@ export function makeFakeEngine(): FakeEngine {
     discardSandbox: (...args) => answer("discardSandbox", args, SANDBOX),
     keepSandbox: (...args) => answer("keepSandbox", args, undefined),
     sandboxes: (...args) => answer("sandboxes", args, [SANDBOX]),
+    createApp: (...args) => answer("createApp", args, APP),
+    changeApp: (...args) => answer("changeApp", args, APP),
+    deleteApp: (...args) => answer("deleteApp", args, undefined),
+    wipeApp: (...args) => answer("wipeApp", args, APP.instances),
+    apps: (...args) => answer("apps", args, [APP]),
+    app: (...args) => answer("app", args, APP),
     restore: (...args) => answer("restore", args, VOLUME),
+    describe: (...args) => answer("describe", args, VOLUME),
+    events: (...args) => answer("events", args, { events: [EVENT], last: 17 }),
+    follow: (...args) => {
+      engine.calls.push({ method: "follow", args });
+      if (engine.failure !== undefined) throw engine.failure;
+      engine.followers.push(args[2]);
+      return () => void engine.followers.splice(engine.followers.indexOf(args[2]), 1);
+    },
     mark: (...args) => answer("mark", args, { ...VOLUME, volume: { ...VOLUME.volume, ...MARKED[args[1].mark] } }),
+    noteFramework: (...args) => void engine.calls.push({ method: "noteFramework", args }),
+    requireFramework: (...args) => void engine.calls.push({ method: "requireFramework", args }),
     resources: (...args) => answer("resources", args, { agentId: engine.agentId, resources: RESOURCES }),
     volumes: (...args) => answer("volumes", args, [VOLUME]),
+    volumePage: (...args) => answer("volumePage", args, PAGE),
     volume: (...args) => answer("volume", args, VOLUME),
     containers: (...args) => answer("containers", args, [CONTAINER]),
     operations: (...args) => answer("operations", args, [RECORD]),
@@ -108,6 +134,52 @@ const VOLUME: VolumeView = {
   containers: ["web-1" as ContainerId],
   usage: { usedBytes: 300 * BYTES_PER_MB, inodes: 12 },
   enforced: true,
+};
+
+const PAGE: VolumePage = { volumes: [VOLUME], total: 7, counts: { attached: 1, detached: 6 }, roles: [[ads, 7]] };
+
+export const EVENT: NodeEvent = {
+  seq: 17,
+  at,
+  type: "attached",
+  by: "ops",
+  role: ads,
+  id: db,
+  uuid,
+  size: 512_000 as MilliMb,
+  container: "web-1" as ContainerId,
+  app: "/web" as AppId,
+  message: "at data",
+};
+
+const APP: AppView = {
+  app: {
+    id: "/sesame/samson" as AppId,
+    role: ads,
+    instances: 1,
+    volumes: [{ containerPath: "data" as ContainerPath, size: 512_000 as MilliMb, type: "PATH" }],
+    residency: { taskLostBehavior: "WAIT_FOREVER", relaunchEscalationTimeoutSeconds: 3600 },
+    definition: '{"id":"/sesame/samson","cmd":"sleep 1000"}',
+    members: [],
+    createdBy: "ops",
+    createdAt: at,
+    version: at,
+  },
+  instances: [
+    {
+      instance: {
+        id: `sesame_samson.${VOLUME_UUID}` as InstanceId,
+        volumes: [
+          { containerPath: "data" as ContainerPath, id: `sesame_samson#data#${VOLUME_UUID}` as VolumeId, uuid },
+        ],
+        createdAt: at,
+        container: "web-1" as ContainerId,
+        startedAt: at,
+      },
+      state: "running",
+      containers: ["web-1" as ContainerId],
+    },
+  ],
 };
 
 const MARKED: Readonly<Record<Mark, Partial<Volume>>> = {

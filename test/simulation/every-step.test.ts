@@ -1,9 +1,10 @@
 /** One request at a time, and a death at each of its steps. */
 import { describe, expect, test } from "vitest";
 import type { Operation } from "../../src/domain/operation.ts";
-import type { ContainerId, ContainerPath, MilliMb, Role, VolumeId } from "../../src/domain/units.ts";
+import type { AppId, ContainerId, ContainerPath, MilliMb, Role, VolumeId } from "../../src/domain/units.ts";
 import type { LendRequest, Mark } from "../../src/engine/engine.ts";
 import type { NodeEngine } from "../../src/engine/node-engine.ts";
+import { persistent, SAMSON, samson } from "../domain/app-samples.ts";
 import { disk, volume } from "../domain/world.ts";
 import { ADS, creating, destroying, outcomeOf, PEER, reserving } from "../engine/rig.ts";
 import { type Books, booksOf } from "./books.ts";
@@ -128,6 +129,32 @@ const LOAN: LendRequest = {
 };
 const lend: Request = (engine) => engine.lend(PEER, LOAN);
 
+const APP = SAMSON as AppId;
+
+/** Of so many instances, each with two volumes. */
+const createApp =
+  (instances: number): Request =>
+  (engine) => {
+    const volumes = [persistent("data", { size: 10 }), persistent("logs", { size: 5 })];
+    return engine.createApp(PEER, samson({ instances, container: { volumes } }));
+  };
+
+const scaleApp =
+  (instances: number): Request =>
+  (engine) =>
+    engine.changeApp(PEER, APP, { instances }, { create: false });
+
+const attachApp: Request = (engine) =>
+  engine.attach(PEER, { container: CONTAINER, sandbox: "/sandbox", app: APP, volumes: [] });
+
+const wipeApp: Request = (engine) => engine.wipeApp(PEER, APP, { force: true });
+
+const inTurn =
+  (...requests: readonly Request[]): Request =>
+  async (engine, world) => {
+    for (const request of requests) await request(engine, world);
+  };
+
 interface Scenario {
   readonly request: Request;
   /** What has been asked for before. */
@@ -138,6 +165,14 @@ interface Scenario {
 /** On a node with volumes `db` and `logs`, and `old`, which is retained. */
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   RESERVE: { request: perform(reserving(10)) },
+  "app create": { request: createApp(2) },
+  "app scale up": { before: inTurn(createApp(2), scaleApp(1)), request: scaleApp(3) },
+  "app scale down": { before: createApp(2), request: scaleApp(1) },
+  "app wipe": { before: createApp(2), request: wipeApp },
+  "app wipe by force": { before: inTurn(createApp(1), attachApp), request: wipeApp },
+  "app delete": { before: createApp(2), request: (engine) => engine.deleteApp(PEER, APP, { force: false }) },
+  "attach of an app": { before: createApp(1), request: attachApp },
+  "detach of an app": { before: inTurn(createApp(1), attachApp), request: detach() },
   CREATE: { request: perform(reserving(100), creating("new")) },
   "CREATE of many": { request: perform(reserving(300), creating("x", "y", "z")) },
   DESTROY: { request: perform(destroying("db")) },

@@ -1,5 +1,6 @@
 /** What must be true of a node that has recovered, whatever happened before. */
 
+import { isActive } from "../../src/domain/app-members.ts";
 import { freeOf, NodeState } from "../../src/domain/node.ts";
 import type { Change, Container, Volume } from "../../src/domain/records.ts";
 import { TABLES } from "../../src/domain/records.ts";
@@ -24,6 +25,7 @@ export async function violations(world: World): Promise<string[]> {
     ...sharedProjects(volumes),
     ...(await orphans(world, contents)),
     ...wrongSizes(contents),
+    ...wrongApps(contents),
     ...(await wrongMounts(world, contents, containers)),
     ...volumes.flatMap((volume) => wrongUse(world, volume, containers)),
   ];
@@ -34,6 +36,26 @@ function lostVolumes(world: World, contents: StoreContents): string[] {
   return [...world.files.keys()]
     .filter((uuid) => !contents.records.volumes.has(uuid) && !world.mayGo.has(uuid))
     .map((uuid) => `Volume ${uuid} is not remembered any more`);
+}
+
+/** An app has all volumes of all its instances, and no other volume says that it is an app's. */
+function wrongApps({ records }: StoreContents): string[] {
+  const members = [...records.apps.values()].flatMap((app) => app.members.map((member) => ({ app, member })));
+  const owned = new Map(members.flatMap(({ member }) => member.volumes.map(({ uuid }) => [uuid, member.id] as const)));
+  const live = [...records.volumes.values()].filter(({ phase }) => phase === "live");
+  const liveIds = new Set(live.map(({ uuid }) => uuid));
+  return [
+    ...[...owned].filter(([uuid]) => !liveIds.has(uuid)).map(([uuid, id]) => `Instance ${id} has lost volume ${uuid}`),
+    ...live
+      .filter(({ uuid, app }) => app?.instance !== owned.get(uuid))
+      .map(({ uuid, app }) => `Volume ${uuid} says that it is of instance ${app?.instance}`),
+    ...members
+      .filter(({ app, member }) => member.volumes.length !== app.volumes.length)
+      .map(({ member }) => `Instance ${member.id} is half made`),
+    ...[...records.apps.values()]
+      .filter((app) => app.members.filter(isActive).length < app.instances)
+      .map(({ id }) => `App ${id} has fewer instances than it wants`),
+  ];
 }
 
 /** What was to be adopted is where it was, or a volume. */

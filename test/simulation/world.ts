@@ -5,6 +5,7 @@ import { sourceKey } from "../../src/domain/resource.ts";
 import type { Incarnation } from "../../src/domain/units.ts";
 import { NodeEngine } from "../../src/engine/node-engine.ts";
 import type { Log } from "../../src/ports/log.ts";
+import type { Random } from "../../src/ports/random.ts";
 import { disk } from "../domain/world.ts";
 import { PEER, SILENT } from "../engine/rig.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
@@ -16,6 +17,7 @@ import { MemoryMounter } from "../fakes/memory-mounter.ts";
 import { MemoryProcesses } from "../fakes/memory-processes.ts";
 import { MemorySandboxes } from "../fakes/memory-sandboxes.ts";
 import { createMemoryStore } from "../fakes/memory-store.ts";
+import { MemoryTrail } from "../fakes/memory-trail.ts";
 import type { Chance } from "./chance.ts";
 import {
   drive,
@@ -64,7 +66,10 @@ export class World {
   /** Ids whose symlinks a power cut may have left in any state. */
   readonly doubtfulLinks = new Set<string>();
 
+  readonly #random: Random;
+
   constructor(seed: number) {
+    this.#random = fakeRandom(seed + 1);
     const enforcement = seed % 2 === 0 ? "nothing" : "project-quota";
     this.disk = new MemoryDisk({ random: fakeRandom(seed), enforcement });
   }
@@ -72,6 +77,7 @@ export class World {
   engine(life: Life): NodeEngine {
     return new NodeEngine({
       store: mortalStore(this.store, life),
+      trail: new MemoryTrail(),
       declared: [disk(DECLARED_MB)],
       disks: new Map([
         [sourceKey(this.disk.source), mortalDisk(this.disk, life, ({ id }) => this.doubtfulLinks.add(id))],
@@ -82,6 +88,7 @@ export class World {
       processes: this.processes,
       sandboxes: mortalSandboxes(this.sandboxes, life),
       clock: mortalClock(this.clock, life),
+      random: this.#random,
       log: QUIET,
       metrics: SILENT,
       acls: () => PERMISSIVE,

@@ -95,7 +95,7 @@ describe("a damaged checkpoint", () => {
     [
       "is of a newer version",
       () => edit("pragma user_version = 7"),
-      "it has schema version 7 and this program knows 2, start the newer program or run holdfast rebuild",
+      "it has schema version 7 and this program knows 3, start the newer program or run holdfast rebuild",
     ],
   ])("that %s is refused with the way out, and left alone", async (_, damage, reason) => {
     damage();

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { Volume } from "../../src/domain/records.ts";
 import type { ProjectId } from "../../src/domain/units.ts";
 import type { NodeLabel } from "../../src/ports/disk.ts";
 import { decodeNodeLabel, decodeVolumeLabel, encodeNodeLabel, encodeVolumeLabel } from "../../src/store/label.ts";
-import { SAMPLE_HEADER, sampleVolume, setReservation } from "../contract/samples.ts";
+import { SAMPLE_HEADER, sampleVolume, setNotedVolume, setReservation } from "../contract/samples.ts";
 
 const NODE_LABEL: NodeLabel = {
   agentId: SAMPLE_HEADER.agentId,
@@ -26,9 +27,9 @@ describe("a volume's label", () => {
   });
 
   it("of a newer version is refused by its version", () => {
-    const text = '{\n  "version": 3\n}\ncrc32 6fad8655\n';
+    const text = '{\n  "version": 4\n}\ncrc32 f27abeec\n';
     expect(() => decodeVolumeLabel(Buffer.from(text))).toThrow(
-      "Cannot read the volume's label: it has version 3 and this program knows 2",
+      "Cannot read the volume's label: it has version 4 and this program knows 3",
     );
   });
 
@@ -43,9 +44,14 @@ describe("a volume's label", () => {
     expect(decodeVolumeLabel(encodeVolumeLabel({ ...volume, origin: "/srv/db" }))).toEqual(volume);
   });
 
+  it("says what people noted about it, and which app instance it was made for", () => {
+    const volume = setNotedVolume().value as Volume;
+    expect(decodeVolumeLabel(encodeVolumeLabel(volume))).toEqual(volume);
+  });
+
   it("can be read by people", () => {
     const lines = encodeVolumeLabel(sampleVolume(2)).toString().split("\n");
-    expect(lines.slice(0, 3)).toEqual(["{", '  "holdfast": "volume",', '  "version": 2,']);
+    expect(lines.slice(0, 3)).toEqual(["{", '  "holdfast": "volume",', '  "version": 3,']);
     expect(lines.at(-2)).toMatch(/^crc32 [0-9a-f]{8}$/);
   });
 
@@ -74,6 +80,35 @@ describe("a volume's label", () => {
       "",
     ].join("\n");
     expect(decodeVolumeLabel(Buffer.from(label))).toMatchObject({ role: "ads", id: "db", revision: 2 });
+  });
+
+  it("from version 2 can be read for ever", () => {
+    const label = [
+      "{",
+      '  "holdfast": "volume",',
+      '  "version": 2,',
+      '  "volume": {',
+      '    "uuid": "00000000-0000-4000-8000-000000000002",',
+      '    "role": "ads",',
+      '    "id": "db",',
+      '    "size": 1024000,',
+      '    "source": { "type": "ROOT" },',
+      '    "reservations": [{ "type": "DYNAMIC", "role": "ads" }],',
+      '    "containerPath": "data",',
+      '    "shared": false,',
+      '    "createdBy": "ops",',
+      '    "createdAt": 1763817000001,',
+      '    "phase": "retained",',
+      '    "directory": { "ino": "1000002", "birthNs": "0" },',
+      '    "projectId": 2000001,',
+      '    "pinned": true,',
+      '    "revision": 2',
+      "  }",
+      "}",
+      "crc32 1b5181ac",
+      "",
+    ].join("\n");
+    expect(decodeVolumeLabel(Buffer.from(label))).toMatchObject({ role: "ads", projectId: 2_000_001, pinned: true });
   });
 });
 

@@ -26,6 +26,7 @@ describe("rebuildCheckpoint", () => {
         operations: new Map(),
         disks: new Map(),
         sandboxes: new Map(),
+        apps: new Map(),
       },
       at: Date.UTC(2025, 10, 22, 13, 10, 0, 500) as WallMs,
     };

@@ -2,15 +2,22 @@
 import type {
   AdoptBody,
   AdoptJson,
+  AppAnswerJson,
+  AppJson,
+  AppsJson,
   ContainerBody,
   ContainerJson,
   ContainersJson,
+  DeploymentJson,
   DetachedJson,
+  EventsJson,
+  EventsQuery,
   GcBody,
   GcJson,
   HealthJson,
   HookIdleJson,
   MarkBody,
+  NoteBody,
   OperationsBody,
   OperationsJson,
   ResourcesJson,
@@ -20,6 +27,7 @@ import type {
   SandboxJson,
   SandboxKeptJson,
   StatusJson,
+  TasksJson,
   VolumeJson,
   VolumeMark,
   VolumesJson,
@@ -35,8 +43,16 @@ export interface Agent {
   volumes(query: VolumesQuery): Promise<VolumesJson>;
   volume(name: VolumeName): Promise<VolumeJson>;
   restore(body: RestoreBody): Promise<VolumeJson>;
+  describe(name: VolumeName, body: NoteBody): Promise<VolumeJson>;
+  events(query: EventsQuery): Promise<EventsJson>;
   mark(mark: VolumeMark, body: MarkBody): Promise<VolumeJson>;
   adopt(body: AdoptBody): Promise<AdoptJson>;
+  createApp(definition: object): Promise<AppJson>;
+  changeApp(id: string, definition: object): Promise<DeploymentJson>;
+  apps(): Promise<AppsJson>;
+  app(id: string): Promise<AppAnswerJson>;
+  deleteApp(id: string, options: { readonly force: boolean }): Promise<DeploymentJson>;
+  wipeTasks(ids: readonly string[], options: { readonly force: boolean }): Promise<TasksJson>;
   gc(body: GcBody): Promise<GcJson>;
   gcSandboxes(body: SandboxGcBody): Promise<GcJson>;
   discardSandbox(body: SandboxBody): Promise<SandboxJson>;
@@ -59,10 +75,18 @@ export function openAgent(socketPath: string): Agent {
     status: () => ask("GET", "/v1/status"),
     resources: () => ask("GET", "/v1/resources"),
     volumes: (query) => ask("GET", `/v1/volumes${queryText({ ...query })}`),
-    volume: ({ role, id }) => ask("GET", `/v1/volumes/${encodeURIComponent(role)}/${encodeURIComponent(id)}`),
+    volume: (name) => ask("GET", volumePath(name)),
+    describe: (name, body) => ask("PUT", `${volumePath(name)}/note`, body),
+    events: (query) => ask("GET", `/v1/events${queryText({ ...query })}`),
     restore: (body) => ask("POST", "/v1/volumes/restore", body),
     mark: (mark, body) => ask("POST", `/v1/volumes/${mark}`, body),
     adopt: (body) => ask("POST", "/v1/adopt", body),
+    createApp: (definition) => ask("POST", "/v2/apps", definition),
+    changeApp: (id, definition) => ask("PUT", appPath(id), definition),
+    apps: () => ask("GET", "/v2/apps"),
+    app: (id) => ask("GET", appPath(id)),
+    deleteApp: (id, { force }) => ask("DELETE", appPath(id) + (force ? "?force=true" : "")),
+    wipeTasks: (ids, { force }) => ask("POST", `/v2/tasks/delete?wipe=true${force ? "&force=true" : ""}`, { ids }),
     gc: (body) => ask("POST", "/v1/gc", body),
     gcSandboxes: (body) => ask("POST", "/v1/sandboxes/gc", body),
     discardSandbox: (body) => ask("POST", "/v1/sandboxes", body),
@@ -76,11 +100,21 @@ export function openAgent(socketPath: string): Agent {
   };
 }
 
+function volumePath({ role, id }: VolumeName): string {
+  return `/v1/volumes/${encodeURIComponent(role)}/${encodeURIComponent(id)}`;
+}
+
+/** An app's id is a path. */
+function appPath(id: string): string {
+  return `/v2/apps/${id.split("/").filter(Boolean).map(encodeURIComponent).join("/")}`;
+}
+
 function containerPath(container: string): string {
   return `/v1/containers/${encodeURIComponent(container)}`;
 }
 
-function queryText(query: Readonly<Record<string, string | number | undefined>>): string {
+/** `?limit=10`, or nothing. */
+export function queryText(query: Readonly<Record<string, string | number | undefined>>): string {
   const known = Object.entries(query).filter(([, value]) => value !== undefined);
   const text = new URLSearchParams(known.map(([key, value]) => [key, String(value)])).toString();
   return text === "" ? "" : `?${text}`;

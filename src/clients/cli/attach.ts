@@ -11,6 +11,7 @@ import { addJsonOptions, asUsage, collected, type JsonOptions, parsePath, volume
 import { printable, printableJson } from "./text.ts";
 
 interface AttachOptions extends JsonOptions {
+  readonly app?: string;
   readonly container?: ContainerId;
   readonly sandbox?: string;
   readonly uid?: number;
@@ -23,14 +24,16 @@ export const configureAttach: Configure = (command, context) => {
     .description(
       "Makes volumes appear in a container's sandbox, or with --pid in a container that runs, beside those that it has " +
         "already. A volume that it has already moves to the path given now; to change only its mode, detach it first. " +
-        "The end of the process that --pid names takes them out again.",
+        "The end of the process that --pid names takes them out again. With --app it gets the volumes of one free instance of " +
+        "that app, first of one that was used before.",
     )
     .argument(
-      "<ROLE/ID[:PATH[:ro]]...>",
+      "[ROLE/ID[:PATH[:ro]]...]",
       "volumes, each with its name in the sandbox (default: its own) and ro when the container must not write; " +
         "a colon that is part of a name is written \\:",
       collected(asUsage(parseAttachment)),
     )
+    .option("--app <ID>", "a stateful app (holdfast app list), in place of volumes or beside them")
     .option("--container <ID>", "the container's id (default with --pid 12: pid-12)", asUsage(parseContainerId))
     .option(
       "--sandbox <DIR>",
@@ -41,7 +44,7 @@ export const configureAttach: Configure = (command, context) => {
     .option("--pid <PID>", "the first process of a container that runs", parsePid)
     .option("--uid <UID>", "who shall own the top of a volume that is empty (default: the sandbox's owner)", parseId)
     .option("--gid <GID>", "the group, together with --uid", parseId)
-    .action((volumes: readonly AttachmentArgument[], options: AttachOptions) =>
+    .action((volumes: readonly AttachmentArgument[] = [], options: AttachOptions) =>
       attach(command, volumes, options, context),
     );
   addJsonOptions(command, context);
@@ -49,6 +52,7 @@ export const configureAttach: Configure = (command, context) => {
     command,
     "holdfast attach ads/db --container web-1 --sandbox /srv/web-1",
     "holdfast attach ads/db:data ads/config:etc:ro --container web-1 --sandbox /srv/web-1 --uid 1000 --gid 1000",
+    "holdfast attach --app /sesame/samson --container samson-1 --sandbox /srv/samson-1",
     "holdfast attach ads/db --pid 4242",
     "holdfast attach ads/db:data --pid 4242 --sandbox /var/lib --container web-1",
   );
@@ -81,6 +85,7 @@ async function attach(
   if ((options.uid === undefined) !== (options.gid === undefined)) {
     command.error("error: expected both --uid and --gid");
   }
+  if (volumes.length === 0 && options.app === undefined) command.error("error: expected volumes or --app");
   const id = options.container ?? (options.pid === undefined ? undefined : `pid-${options.pid}`);
   if (id === undefined) return command.error("error: expected --container or --pid");
   const agent = openAgent(options.socket);
@@ -88,7 +93,8 @@ async function attach(
   const place = wantedPlace(options) ?? (present === undefined ? undefined : placeOf(present));
   if (place === undefined) return command.error(`error: expected --sandbox, ${id} has no volumes yet`);
   const attached = await agent.attach(id, containerBody(place, volumes, present, options));
-  context.print(options.json ? printableJson(attached) : describeAttached(attached, volumes));
+  const shown = options.app === undefined ? attached.volumes.filter(isAmong(volumes)) : attached.volumes;
+  context.print(options.json ? printableJson(attached) : describeAttached(attached, shown));
 }
 
 /** Where the options say that the container is, if they say it. */
@@ -102,18 +108,22 @@ function containerBody(
   place: ContainerPlace,
   volumes: readonly AttachmentArgument[],
   present: ContainerJson | undefined,
-  { uid, gid }: AttachOptions,
+  { app, uid, gid }: AttachOptions,
 ): ContainerBody {
   return {
     ...place,
+    ...(app === undefined ? {} : { app }),
     volumes: [...keptVolumes(present, volumes), ...volumes],
     ...(uid === undefined || gid === undefined ? {} : { uid, gid }),
   };
 }
 
-function describeAttached(container: ContainerJson, asked: readonly AttachmentArgument[]): string {
+function isAmong(asked: readonly AttachmentArgument[]): (attachment: AttachmentJson) => boolean {
   const names = new Set(asked.map(volumeText));
-  const attached = container.volumes.filter((attachment) => names.has(volumeText(attachment)));
+  return (attachment) => names.has(volumeText(attachment));
+}
+
+function describeAttached(container: ContainerJson, attached: readonly AttachmentJson[]): string {
   return attached.flatMap((attachment) => describeAttachment(container, attachment)).join("\n");
 }
 

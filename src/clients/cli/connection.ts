@@ -25,6 +25,32 @@ export async function askDaemon(socketPath: string, request: AgentRequest): Prom
   throw refusal(socketPath, answer.status, body);
 }
 
+export interface StreamRequest {
+  /** Path and query, encoded. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/** An answer that goes on as long as both sides want. @throws the daemon's refusal, `unavailable` when nobody answers */
+export async function openDaemon(
+  socketPath: string,
+  { path, headers, signal }: StreamRequest,
+): Promise<IncomingMessage> {
+  const { request } = process.getBuiltinModule("node:http");
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const outgoing = request({ socketPath, path, headers, signal, agent: false });
+  outgoing.on("error", reject);
+  outgoing.on("response", resolve);
+  outgoing.end();
+  const incoming = await promise.catch((error: unknown) => {
+    throw connectionError(socketPath, error);
+  });
+  if (incoming.statusCode === 200) return incoming;
+  const answer = await readAnswer(incoming);
+  throw refusal(socketPath, answer.status, parseBody(socketPath, answer));
+}
+
 interface Answer {
   readonly status: number;
   readonly text: string;

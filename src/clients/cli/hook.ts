@@ -19,6 +19,8 @@ export const configureHook: Configure = (command, context) => {
 };
 
 const OCI = "For OCI runtimes (runc, crun, podman, CRI-O):";
+/** What a container that wants volumes has among its annotations. */
+const ASKING = ["io.holdfast.volumes", "io.holdfast.app"];
 const MESOS = "For an agent that manages sandboxes itself:";
 
 /** `hook config` */
@@ -73,7 +75,7 @@ function addCreateRuntime(parent: Command, context: CommandContext): void {
     .action(async ({ socket }: SocketOptions) => {
       const state = await context.readInput();
       // A container that asks for no volume never waits for the daemon.
-      if (state.includes("io.holdfast.volumes")) await openAgent(socket).hook(parseInput(state, "the state"));
+      if (ASKING.some((key) => state.includes(key))) await openAgent(socket).hook(parseInput(state, "the state"));
     });
   addSocketOption(command, context);
 }
@@ -105,6 +107,7 @@ const HELP = `
 OCI runtimes. The container asks by annotation, the hook attaches before its first process runs, and the end of the
 container, however it ends, detaches. A volume that cannot be attached stops the container with the reason.
   io.holdfast.volumes   [{"role":"ads","id":"db","containerPath":"data","mode":"RW"}], path and mode may be left out
+  io.holdfast.app       /sesame/samson, for the volumes of one free instance of that app
   io.holdfast.sandbox   the directory inside the container that containerPath starts from (default /)
 
   $ holdfast hook install

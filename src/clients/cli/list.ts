@@ -13,6 +13,7 @@ import { usedText } from "./usage.ts";
 interface ListOptions extends JsonOptions {
   readonly role?: Role;
   readonly state?: VolumeState;
+  readonly label?: string;
 }
 
 /** The most that the daemon answers at once. */
@@ -23,6 +24,7 @@ export const configureList: Configure = (command: Command, context) => {
     .description("Lists the node's volumes: live ones, and destroyed ones whose content is retained.")
     .option("--role <ROLE>", "only volumes of this role", asUsage(parseRole))
     .option("--state <STATE>", `only volumes in this state: ${Object.keys(LIFECYCLE).join(", ")}`, parseState)
+    .option("--label <KEY=VALUE>", "only volumes with this label, or with KEY alone")
     .action((options: ListOptions) => list(options, context));
   addJsonOptions(command, context);
   addExamples(command, "holdfast list", "holdfast list --role ads --state retained", "holdfast list --json");
@@ -39,8 +41,13 @@ async function list(options: ListOptions, context: CommandContext): Promise<void
   context.print(volumes.length === 0 ? "No volumes" : renderTable(COLUMNS, volumes));
 }
 
-async function allVolumes(agent: Agent, { role, state }: ListOptions): Promise<readonly VolumeJson[]> {
-  const filter = { ...(role === undefined ? {} : { role }), ...(state === undefined ? {} : { state }), limit: PAGE };
+async function allVolumes(agent: Agent, { role, state, label }: ListOptions): Promise<readonly VolumeJson[]> {
+  const filter = {
+    ...(role === undefined ? {} : { role }),
+    ...(state === undefined ? {} : { state }),
+    ...(label === undefined ? {} : { label }),
+    limit: PAGE,
+  };
   const all: VolumeJson[] = [];
   for (;;) {
     const last = all.at(-1);

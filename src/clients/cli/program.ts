@@ -76,6 +76,11 @@ export const CLIENT_COMMANDS: CommandTable = {
     summary: "let a destroyed volume's content be collected again",
     load: async () => (await import("./mark.ts")).configureUnpin,
   },
+  describe: {
+    group: DISK,
+    summary: "say what a volume is for, and label it",
+    load: async () => (await import("./describe.ts")).configureDescribe,
+  },
   gc: {
     group: DISK,
     summary: "delete destroyed volumes and old sandboxes for good, or say what would be",
@@ -106,6 +111,11 @@ export const CLIENT_COMMANDS: CommandTable = {
     summary: "list who has which volume, and where",
     load: async () => (await import("./containers.ts")).configureContainers,
   },
+  app: {
+    group: CONTAINERS,
+    summary: "make and manage stateful apps, by Marathon's definitions",
+    load: async () => (await import("./app.ts")).configureApp,
+  },
   hook: {
     group: CONTAINERS,
     summary: "be the hook of a containerizer, or install it",
@@ -115,6 +125,11 @@ export const CLIENT_COMMANDS: CommandTable = {
     group: NODE,
     summary: "show the state of the node and what needs attention",
     load: async () => (await import("./status.ts")).configureStatus,
+  },
+  events: {
+    group: NODE,
+    summary: "show what happened and who asked for it, or follow it",
+    load: async () => (await import("./events.ts")).configureEvents,
   },
   health: {
     group: NODE,

@@ -1,6 +1,7 @@
 import type { VolumeJson } from "../../faces/agent-socket/wire.ts";
 import { openAgent } from "./agent.ts";
 import { addExamples, type CommandContext, type Configure } from "./command.ts";
+import { labelTexts } from "./describe.ts";
 import { describeHolder } from "./holder.ts";
 import { addJsonOptions, asUsage, type JsonOptions, parseVolumeName, type VolumeName, volumeText } from "./options.ts";
 import { renderFacts } from "./table.ts";
@@ -24,6 +25,8 @@ async function show(name: VolumeName, options: JsonOptions, context: CommandCont
 function describeVolume(volume: VolumeJson): string {
   return renderFacts([
     ["Volume", volumeText(volume)],
+    ["Description", volume.description],
+    ["Labels", labelTexts(volume.labels).join(", ")],
     ["State", volume.state],
     ["Problem", volume.problem],
     ["Size", describeSize(volume)],

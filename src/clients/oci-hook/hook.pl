@@ -17,7 +17,7 @@ $SIG{ALRM} = sub { fail("the daemon at $socket_path does not answer") };
 alarm($seconds || 25);
 
 my $state = read_all(\*STDIN);
-exit 0 if index($state, 'io.holdfast.volumes') < 0;
+exit 0 if index($state, 'io.holdfast.volumes') < 0 && index($state, 'io.holdfast.app') < 0;
 
 my $request = "POST /v1/hooks/createRuntime HTTP/1.0\r\nAccept: text/plain\r\nContent-Type: application/json\r\n"
     . 'Content-Length: ' . length($state) . "\r\n\r\n" . $state;

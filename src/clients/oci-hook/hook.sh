@@ -20,7 +20,7 @@ newline='
 '
 state=
 while IFS= read -r line || [ -n "$line" ]; do state="$state$line "; done
-case $state in *io.holdfast.volumes*) ;; *) exit 0 ;; esac
+case $state in *io.holdfast.volumes* | *io.holdfast.app*) ;; *) exit 0 ;; esac
 
 # The time since the node started in hundredths of a second; no process is needed to know it.
 now() {

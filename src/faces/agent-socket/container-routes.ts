@@ -7,7 +7,7 @@ import type { ContainerId } from "../../domain/units.ts";
 import type { AttachRequest, Engine } from "../../engine/engine.ts";
 import { parseQuery, parseWith, text } from "../http/schema.ts";
 import { containerJson } from "../http/views.ts";
-import { parseSandbox, parseVolumeList, VOLUME_LIST } from "./volume-list.ts";
+import { parseApp, parseSandbox, parseVolumeList, VOLUME_LIST, type VolumeList } from "./volume-list.ts";
 import type { ContainerJson, DetachedJson } from "./wire.ts";
 
 /** The highest value of a uid means "none". */
@@ -20,7 +20,8 @@ export const processId = z.int().positive().max(PID_MAX);
 
 const CONTAINER = z.strictObject({
   sandbox: text,
-  volumes: VOLUME_LIST,
+  app: z.unknown().optional(),
+  volumes: VOLUME_LIST.optional(),
   uid: ownerId.optional(),
   gid: ownerId.optional(),
   pid: processId.optional(),
@@ -52,7 +53,7 @@ export function addContainerRoutes(
 }
 
 function parseContainer(container: ContainerId, body: unknown): AttachRequest {
-  const { sandbox, volumes, uid, gid, pid } = parseWith(CONTAINER, body, "the body");
+  const { sandbox, app, volumes, uid, gid, pid } = parseWith(CONTAINER, body, "the body");
   if ((uid === undefined) !== (gid === undefined)) {
     throw new HoldfastError(
       "invalid",
@@ -63,7 +64,18 @@ function parseContainer(container: ContainerId, body: unknown): AttachRequest {
     container,
     sandbox: parseSandbox(sandbox, "sandbox"),
     ...(pid === undefined ? {} : { process: Object.freeze({ pid }) }),
-    volumes: parseVolumeList(volumes, "volumes"),
+    ...(app === undefined ? {} : { app: parseApp(app, "app") }),
+    volumes: parseVolumeList(requireVolumes(volumes, app), "volumes"),
     ...(uid === undefined || gid === undefined ? {} : { owner: Object.freeze({ uid, gid }) }),
   });
+}
+
+/** Without an app, nobody means "none" by leaving them out. */
+function requireVolumes(volumes: VolumeList | undefined, app: unknown): VolumeList {
+  if (volumes !== undefined) return volumes;
+  if (app !== undefined) return [];
+  throw new HoldfastError(
+    "invalid",
+    "Cannot parse the body: volumes is wrong, expected a list, or an app in its place",
+  );
 }

@@ -1,6 +1,6 @@
 /**
  * A container's wish for volumes, as its OCI runtime tells it: the state that a hook gets on its standard input, and the
- * bundle's configuration, which has the root, the user and, in annotations, the volumes. Only what is used is looked at,
+ * bundle's configuration, which has the root, the user and, in annotations, the volumes or the app. Only what is used is looked at,
  * and that strictly.
  *
  * Volumes are mounted by `createRuntime` (or its deprecated twin `prestart`), the one moment at which the container's
@@ -15,10 +15,11 @@ import type { AttachRequest } from "../../engine/engine.ts";
 import { parseJson } from "../http/json.ts";
 import { parseWith, text } from "../http/schema.ts";
 import { ownerId, processId } from "./container-routes.ts";
-import { parseSandbox, parseVolumeList, VOLUME_LIST } from "./volume-list.ts";
+import { parseApp, parseSandbox, parseVolumeList, VOLUME_LIST } from "./volume-list.ts";
 
 const VOLUMES = "io.holdfast.volumes";
 const SANDBOX = "io.holdfast.sandbox";
+const APP = "io.holdfast.app";
 
 const MOUNTING_STAGES: ReadonlySet<string> = new Set(["createRuntime", "prestart"]);
 
@@ -55,6 +56,7 @@ export interface HookedContainer {
 
 interface Annotations {
   readonly volumes?: string;
+  readonly app?: string;
   readonly sandbox?: string;
 }
 
@@ -66,7 +68,7 @@ interface Annotations {
 export function parseHook(stage: string, body: unknown): HookedContainer | undefined {
   const state = parseWith(STATE, body, "the state");
   const wanted = annotationsOf(state, "the state");
-  if (wanted.volumes === undefined) return undefined;
+  if (wanted.volumes === undefined && wanted.app === undefined) return undefined;
   if (!MOUNTING_STAGES.has(stage)) {
     throw new HoldfastError("invalid", `Cannot attach volumes at the hook ${show(stage)}: use createRuntime`);
   }
@@ -91,23 +93,26 @@ function parsePid({ pid }: State, stage: string): number {
 /**
  * What shall be attached.
  * @param config the bundle's `config.json`; its annotations win over the state's
- * @returns `undefined` when the list of volumes is empty
+ * @returns `undefined` when the list of volumes is empty, and no app is named
  * @throws `invalid`
  */
 export function parseWish(
   { container, bundle, annotations: told }: HookedContainer,
   config: string,
-): (Pick<AttachRequest, "container" | "sandbox" | "volumes" | "owner"> & { readonly rootfs: string }) | undefined {
+):
+  | (Pick<AttachRequest, "container" | "sandbox" | "app" | "volumes" | "owner"> & { readonly rootfs: string })
+  | undefined {
   const what = `${bundle}/config.json`;
   const { root, process, ...rest } = parseWith(CONFIG, parseJson(config, what), what);
   const written = annotationsOf(rest, what);
-  const wanted = written.volumes === undefined ? told : written;
+  const wanted = written.volumes === undefined && written.app === undefined ? told : written;
   const volumes = parseVolumes(wanted.volumes);
-  if (volumes.length === 0) return undefined;
+  if (volumes.length === 0 && wanted.app === undefined) return undefined;
   const user = process?.user ?? undefined;
   return {
     container,
     sandbox: parseSandbox(wanted.sandbox ?? "/", `annotation ${SANDBOX}`),
+    ...(wanted.app === undefined ? {} : { app: parseApp(wanted.app, `annotation ${APP}`) }),
     volumes,
     ...(user === undefined ? {} : { owner: Object.freeze({ uid: user.uid, gid: user.gid }) }),
     // As it is written: runtimes do not agree on what a ".." in it means.
@@ -126,6 +131,10 @@ function annotationsOf({ annotations: all }: Pick<State, "annotations">, what: s
     const value = all !== null && all !== undefined && Object.hasOwn(all, key) ? all[key] : undefined;
     return value === undefined ? undefined : parseWith(text, value, `${what}: annotation ${key}`);
   };
-  const [volumes, sandbox] = [one(VOLUMES), one(SANDBOX)];
-  return { ...(volumes === undefined ? {} : { volumes }), ...(sandbox === undefined ? {} : { sandbox }) };
+  const [volumes, app, sandbox] = [one(VOLUMES), one(APP), one(SANDBOX)];
+  return {
+    ...(volumes === undefined ? {} : { volumes }),
+    ...(app === undefined ? {} : { app }),
+    ...(sandbox === undefined ? {} : { sandbox }),
+  };
 }

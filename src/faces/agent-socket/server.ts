@@ -5,7 +5,7 @@
  *
  * Whoever may open the socket is the superuser.
  */
-import type { FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Engine } from "../../engine/engine.ts";
 import type { Log } from "../../ports/log.ts";
 import { mediaTypeOf, readJson, readUndeclaredJson } from "../http/body.ts";
@@ -30,6 +30,8 @@ export interface AgentSocketOptions {
   readonly mode: number;
   readonly peer: PeerOf;
   readonly hookHost: HookHost;
+  /** Adds the routes of the faces that share this socket. */
+  readonly share?: (app: FastifyInstance, readBody: (request: FastifyRequest) => unknown) => void;
 }
 
 /** curl declares this when it is told nothing else. */
@@ -47,6 +49,7 @@ export async function startAgentSocket(options: AgentSocketOptions): Promise<{ c
   addAdoptRoutes(app, engine, readBody);
   addSandboxRoutes(app, engine, readBody);
   addHookRoutes(app, { engine, host: options.hookHost, peer: options.peer, readBody });
+  options.share?.(app, readBody);
   const forget = await listenOnSocket(app, options);
   return {
     close: async () => {

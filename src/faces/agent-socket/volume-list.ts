@@ -1,7 +1,9 @@
 /** The volumes of a container and its sandbox, as the socket and a container's annotations write them. */
 import { z } from "zod";
+import { readAppId } from "../../domain/app-id.ts";
 import { parseContainerPath, parseRole, parseVolumeId } from "../../domain/names.ts";
 import { refuse, show } from "../../domain/refusal.ts";
+import type { AppId } from "../../domain/units.ts";
 import type { AttachRequest } from "../../engine/engine.ts";
 
 const PATH_BYTES_MAX = 4095;
@@ -15,7 +17,7 @@ export const VOLUME_LIST = z.array(
   }),
 );
 
-type VolumeList = z.output<typeof VOLUME_LIST>;
+export type VolumeList = z.output<typeof VOLUME_LIST>;
 
 /**
  * @param what the name of the list: "volumes"
@@ -37,6 +39,12 @@ function parseVolume(
       : { containerPath: parseContainerPath(containerPath, `${what}: containerPath`) }),
     mode,
   });
+}
+
+/** A stateful app's id. @throws `invalid` anything else */
+export function parseApp(value: unknown, what: string): AppId {
+  const read = readAppId(value);
+  return "id" in read ? read.id : refuse(what, show(value), "an app's id like /sesame/samson");
 }
 
 /**

@@ -5,12 +5,16 @@
 import type { DiskSource, Mode } from "../../domain/resource.ts";
 import type { GcSandboxJson } from "../http/wire.ts";
 
+export type * from "../http/app-wire.ts";
 export type * from "../http/wire.ts";
 
 /** `PUT /v1/containers/CONTAINER`; answered with the `ContainerJson`. */
 export interface ContainerBody {
   /** Absolute path of an existing directory; with `pid`, below the root of that process. */
   readonly sandbox: string;
+  /** A stateful app: one free instance's volumes are attached, first what was used before, beside the named ones. */
+  readonly app?: string;
+  /** On the wire it may be left out beside `app`. */
   readonly volumes: readonly {
     readonly role: string;
     readonly id: string;

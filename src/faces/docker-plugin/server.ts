@@ -53,6 +53,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   too_large: 413,
   unknown_agent: 500,
   no_such_volume: 500,
+  no_such_app: 500,
+  duplicate_app: 500,
   no_such_container: 500,
   no_such_operation: 500,
   no_such_process: 500,

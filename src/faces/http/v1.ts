@@ -1,13 +1,15 @@
-/** The `/v1` routes that every door serves: status, resources, volumes, operations, containers. */
+/** The `/v1` routes that every door serves: status, resources, volumes, operations, containers, events. */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { LIFECYCLE, type VolumeState } from "../../domain/lifecycle.ts";
 import { parseIncarnation, parseRole, parseVolumeId } from "../../domain/names.ts";
-import type { CollectRequest, Engine, PerformOptions, RestoreRequest, VolumeFilter } from "../../engine/engine.ts";
+import type { CollectRequest, Engine, PerformOptions, RestoreRequest } from "../../engine/engine.ts";
+import { addEventRoutes } from "./event-routes.ts";
 import { addMarkRoutes } from "./mark-routes.ts";
+import { addNoteRoutes } from "./note-routes.ts";
 import { parseOperations } from "./operations.ts";
 import { parseQuery, parseWith, text } from "./schema.ts";
 import { containerJson, gcJson, operationsJson, resourcesJson, statusJson, volumeJson } from "./views.ts";
+import { addVolumeList } from "./volume-list.ts";
 import { parseWhich, WHICH } from "./which-volume.ts";
 import type {
   ContainersJson,
@@ -17,18 +19,11 @@ import type {
   ResourcesJson,
   StatusJson,
   VolumeJson,
-  VolumesJson,
 } from "./wire.ts";
 
 const OPERATION_ID_CHARACTERS_MAX = 255;
-const LIMIT = /^[1-9]\d{0,8}$/;
 
-const VOLUMES_QUERY = z.strictObject({
-  role: text.optional(),
-  state: z.enum(Object.keys(LIFECYCLE) as VolumeState[]).optional(),
-  limit: z.string().regex(LIMIT, "expected a positive number").optional(),
-  after: text.optional(),
-});
+const RESOURCES_QUERY = z.strictObject({ free: z.enum(["true", "false"]).optional() });
 
 const OPERATIONS = z.strictObject({
   id: text.min(1).max(OPERATION_ID_CHARACTERS_MAX).optional(),
@@ -55,12 +50,14 @@ export interface V1Options {
 export function addV1Routes(app: FastifyInstance, { engine, version, readBody }: V1Options): void {
   app.get("/v1/status", async ({ actor }): Promise<StatusJson> => statusJson(await engine.status(actor), version));
 
-  app.get("/v1/resources", async ({ actor }): Promise<ResourcesJson> => resourcesJson(await engine.resources(actor)));
-
-  app.get("/v1/volumes", async (request): Promise<VolumesJson> => {
-    const volumes = await engine.volumes(request.actor, parseFilter(request));
-    return { volumes: volumes.map(volumeJson) };
+  app.get("/v1/resources", async (request): Promise<ResourcesJson> => {
+    const { free } = parseQuery(RESOURCES_QUERY, request);
+    const { agentId, resources } = await engine.resources(request.actor);
+    const wanted = free === "true" ? resources.filter(({ volume }) => volume === undefined) : resources;
+    return resourcesJson({ agentId, resources: wanted });
   });
+
+  addVolumeList(app, engine);
 
   app.get<{ Params: { role: string; id: string } }>(
     "/v1/volumes/:role/:id",
@@ -74,6 +71,8 @@ export function addV1Routes(app: FastifyInstance, { engine, version, readBody }:
   });
 
   addMarkRoutes(app, engine, readBody);
+  addNoteRoutes(app, engine, readBody);
+  addEventRoutes(app, engine);
 
   app.get("/v1/containers", async ({ actor }): Promise<ContainersJson> => {
     const containers = await engine.containers(actor);
@@ -108,16 +107,6 @@ function addOperations(app: FastifyInstance, engine: Engine, readBody: V1Options
     "/v1/operations/:id",
     async ({ actor, params }): Promise<OperationsJson> => operationsJson(await engine.operation(actor, params.id)),
   );
-}
-
-function parseFilter(request: FastifyRequest): VolumeFilter {
-  const { role, state, limit, after } = parseQuery(VOLUMES_QUERY, request);
-  return {
-    ...(role === undefined ? {} : { role: parseRole(role) }),
-    ...(state === undefined ? {} : { state }),
-    ...(limit === undefined ? {} : { limit: Number(limit) }),
-    ...(after === undefined ? {} : { after: parseIncarnation(after, "after") }),
-  };
 }
 
 function parseCollect(body: unknown): CollectRequest {

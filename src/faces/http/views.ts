@@ -2,7 +2,8 @@
 
 import { printResource } from "../../domain/mesos-format.ts";
 import { resourceOf } from "../../domain/node.ts";
-import type { OperationRecord } from "../../domain/records.ts";
+import { labelsObject } from "../../domain/note.ts";
+import type { OperationRecord, VolumeNote } from "../../domain/records.ts";
 import { toMb, type WallMs } from "../../domain/units.ts";
 import type {
   CollectOutcome,
@@ -29,7 +30,7 @@ import type {
 } from "./wire.ts";
 
 export function volumeJson(view: VolumeView): VolumeJson {
-  const { volume, state, path, containers, dueAt, usage, enforced, problem, holders } = view;
+  const { volume, state, path, containers, dueAt, usage, useHistory, enforced, problem, holders } = view;
   const { principal, retired, source } = volume;
   return {
     uuid: volume.uuid,
@@ -38,6 +39,7 @@ export function volumeJson(view: VolumeView): VolumeJson {
     sizeMb: toMb(volume.size),
     ...(usage === undefined ? {} : { usedBytes: usage.usedBytes }),
     ...(usage?.inodes === undefined ? {} : { inodes: usage.inodes }),
+    ...(useHistory === undefined ? {} : { useHistory: useHistory.map((point) => ({ ...point, at: iso(point.at) })) }),
     enforced,
     ...(volume.protected === undefined ? {} : { protected: volume.protected }),
     ...(volume.pinned === undefined ? {} : { pinned: volume.pinned }),
@@ -52,9 +54,18 @@ export function volumeJson(view: VolumeView): VolumeJson {
     ...(retired === undefined ? {} : { retiredAt: iso(retired.at) }),
     ...(dueAt === undefined ? {} : { dueAt: iso(dueAt) }),
     ...(source.type === "ROOT" ? {} : { source }),
+    ...(volume.app === undefined ? {} : { app: volume.app }),
+    ...noteJson(volume.note),
     ...(problem === undefined ? {} : { problem }),
     ...(holders === undefined ? {} : { holders: holders.map(holderJson) }),
     resource: printResource(resourceOf(volume), "post"),
+  };
+}
+
+function noteJson(note: VolumeNote | undefined): Pick<VolumeJson, "description" | "labels"> {
+  return {
+    ...(note?.description === undefined ? {} : { description: note.description }),
+    ...(note?.labels === undefined ? {} : { labels: labelsObject(note.labels) }),
   };
 }
 

@@ -5,9 +5,11 @@
  * that its code maps to.
  */
 import type { ErrorCode } from "../../domain/error.ts";
+import type { EventType } from "../../domain/event.ts";
 import type { VolumeState } from "../../domain/lifecycle.ts";
 import type { AttachmentPhase, MountRecord } from "../../domain/records.ts";
 import type { DiskSource, Mode } from "../../domain/resource.ts";
+import type { VolumeSort } from "../../engine/engine.ts";
 
 /** Every refusal; beside code and message stand the facts that go with it (`index`, `pids`, figures). */
 export interface ErrorBody {
@@ -84,7 +86,7 @@ export interface DiskJson {
   readonly enforcement: { readonly by: "project-quota" | "qgroup" | "nothing"; readonly reason?: string };
 }
 
-/** `GET /v1/resources`: free disk by pool and every live volume, in Mesos's post-refinement form. */
+/** `GET /v1/resources`: free disk by pool and, without `?free=true`, every live volume, in Mesos's post-refinement form. */
 export interface ResourcesJson {
   readonly agentId: string;
   readonly resources: readonly object[];
@@ -99,6 +101,8 @@ export interface VolumeJson {
   readonly sizeMb: number;
   /** What its content takes on disk; absent until it is known. */
   readonly usedBytes?: number;
+  /** What it took since the daemon started while containers had it, oldest first; only in the answer for one volume. */
+  readonly useHistory?: readonly { readonly at: string; readonly usedBytes: number }[];
   /** In how many files and directories; absent where the kernel counts bytes alone, as btrfs does. */
   readonly inodes?: number;
   /** Whether the kernel holds it to its size. */
@@ -124,6 +128,11 @@ export interface VolumeJson {
   readonly dueAt?: string;
   /** Absent on the work root's own disk. */
   readonly source?: DiskSource;
+  /** What people say about it. */
+  readonly description?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** The app instance that it was made for. */
+  readonly app?: { readonly id: string; readonly instance: string };
   /** What is wrong, and what to do. */
   readonly problem?: string;
   /** Who is seen with its content outside our own mount namespace; only in the answer for one volume. */
@@ -139,10 +148,86 @@ export interface VolumesQuery {
   readonly limit?: number;
   /** `uuid` of the volume that the last page ended with. */
   readonly after?: string;
+  /** `team=ads`, or `team` with any value. */
+  readonly label?: string;
+}
+
+/** Query of `GET /v1/volumes` for pages that are sorted, searched and counted: `offset` makes it one. */
+export interface VolumePageQuery extends Omit<VolumesQuery, "after"> {
+  /** How many come before the page. */
+  readonly offset: number;
+  /** Default `id`. */
+  readonly sort?: VolumeSort;
+  /** Default `asc`. */
+  readonly order?: "asc" | "desc";
+  /** Only those that were destroyed, or only those that were not. */
+  readonly retired?: boolean;
+  readonly app?: string;
+  /** A part of `role/id` or of the description, whatever its case, or the beginning of the uuid. */
+  readonly search?: string;
 }
 
 export interface VolumesJson {
   readonly volumes: readonly VolumeJson[];
+  /** Of a page: how many there are in all. */
+  readonly total?: number;
+  /** Of a page: how many of each state there would be without `state`. */
+  readonly counts?: Readonly<Partial<Record<VolumeState, number>>>;
+  /** Of a page: the roles with the most volumes, whatever was asked for, with how many; 100 at most. */
+  readonly roles?: Readonly<Record<string, number>>;
+}
+
+/** `PUT /v1/volumes/ROLE/ID/note`; answered with the `VolumeJson`. Absent stays as it is, `null` goes away. */
+export interface NoteBody {
+  readonly description?: string | null;
+  /** Replace all that were there. */
+  readonly labels?: Readonly<Record<string, string>> | null;
+}
+
+/**
+ * Query of `GET /v1/events`. With `Accept: text/event-stream`, and of `GET /v1/events/stream`, the answer is a stream of
+ * server-sent events instead: `id` is the number, `event` the type, `data` the `EventJson`; it goes on behind `after`, or
+ * the header `Last-Event-ID`, or begins now.
+ */
+export interface EventsQuery {
+  /** `ROLE/ID` */
+  readonly volume?: string;
+  readonly uuid?: string;
+  /** Who asked, as `by` has it. */
+  readonly principal?: string;
+  readonly role?: string;
+  readonly app?: string;
+  readonly type?: EventType;
+  /** Those with a greater number, first ones first; without it the newest. */
+  readonly after?: number;
+  /** Those with a lower number. */
+  readonly before?: number;
+  /** Default 100, at most 1,000. */
+  readonly limit?: number;
+}
+
+/** Oldest first. */
+export interface EventsJson {
+  readonly events: readonly EventJson[];
+  /** The newest event's number, whoever may view that: a stream that goes on behind it misses nothing. */
+  readonly last: number;
+}
+
+export interface EventJson {
+  /** Grows with every event of the node, and is never used again. */
+  readonly seq: number;
+  readonly at: string;
+  readonly type: EventType;
+  /** Who asked, or `holdfast` for what the daemon did by itself. */
+  readonly by: string;
+  readonly role?: string;
+  readonly id?: string;
+  readonly uuid?: string;
+  /** Of the volume as it is now; of a reservation, how much more or less it is. */
+  readonly sizeMb?: number;
+  readonly container?: string;
+  readonly app?: string;
+  readonly message?: string;
 }
 
 export type VolumeMark = "protect" | "unprotect" | "pin" | "unpin";

@@ -8,8 +8,8 @@ import { fieldOf, type JsonObject, parseObject, parseString, parseWord } from ".
 import type { Operation, OperationType } from "../../domain/operation.ts";
 import type { OperationRecord } from "../../domain/records.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { acceptsJson, NOT_ACCEPTABLE } from "../http/accepts.ts";
 import { mediaTypeOf, readJson } from "../http/body.ts";
-import { errorBody } from "../http/errors.ts";
 import { operationFrom } from "../http/operations.ts";
 import { requireThisAgent } from "./agent-id.ts";
 import { type AgentFacts, agentV1View } from "./agent-view.ts";
@@ -51,10 +51,6 @@ export function addMesosApi(app: FastifyInstance, engine: Engine, facts: AgentFa
   });
 }
 
-const NOT_ACCEPTABLE = errorBody(
-  new HoldfastError("unsupported_media_type", "Cannot answer in a type that is accepted: only application/json"),
-);
-
 function readCall(request: FastifyRequest): unknown {
   if (mediaTypeOf(request) === undefined) {
     throw new HoldfastError("invalid", "Cannot read the call: the Content-Type header is missing");
@@ -69,15 +65,6 @@ function parseChange(type: OperationType, field: string, call: JsonObject, engin
   const operation = operationFrom(type, message, field);
   requireThisAgent(id, engine);
   return operation;
-}
-
-function acceptsJson(accept: string | undefined): boolean {
-  if (accept === undefined || accept.trim() === "") return true;
-  return accept.split(",").some((range) => {
-    const [type, ...parameters] = range.split(";").map((part) => part.trim().toLowerCase());
-    const refused = parameters.some((parameter) => /^q=0(?:\.0*)?$/.test(parameter));
-    return !refused && (type === "*/*" || type === "application/*" || type === "application/json");
-  });
 }
 
 async function getAgents({ actor }: FastifyRequest, engine: Engine, facts: AgentFacts): Promise<object> {

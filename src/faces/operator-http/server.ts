@@ -6,6 +6,7 @@
  * the engine is not ready (503), an unknown address or method (404, 405), a malformed body or another agent's id (400).
  * What is left is the engine's to allow.
  */
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
@@ -37,6 +38,10 @@ export interface OperatorHttpOptions {
   readonly allowedHosts: readonly string[];
   readonly version: string;
   readonly log: Log;
+  /** Adds the routes of the faces that share this address. */
+  readonly share?: (app: FastifyInstance) => void;
+  /** Whether a request is for a page of theirs, to which other pages may link. */
+  readonly isPage?: (request: IncomingMessage) => boolean;
 }
 
 export interface Address {
@@ -57,8 +62,12 @@ export async function startOperatorHttp(
     engine,
     log,
     ...(tls === undefined ? {} : { tls }),
-    screen: (request) => screen(request.headers),
+    screen: (request) => screen(request.headers, { isPage: options.isPage?.(request) === true }),
     admit: (request, reply) => authenticate(options.authenticator(), request, reply),
+  });
+  // A browser keeps no answer for whoever uses it next, and takes none for what it is not.
+  app.addHook("onRequest", async (_request, reply) => {
+    reply.headers({ "cache-control": "no-store", "x-content-type-options": "nosniff" });
   });
   const agent = { hostname: hostname(), version };
   addFormRoutes(app, engine);
@@ -66,6 +75,7 @@ export async function startOperatorHttp(
   addMesosApi(app, engine, agent);
   addV1Routes(app, { engine, version, readBody: readJson });
   app.get("/metrics", async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()));
+  options.share?.(app);
   return { address: await startListening(app, options), close: () => closeApp(app) };
 }
 

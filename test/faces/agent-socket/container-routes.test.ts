@@ -30,6 +30,8 @@ describe("PUT /v1/containers/CONTAINER", () => {
     ["a list", [], "expected object"],
     ["no sandbox", { volumes: [] }, "sandbox is wrong"],
     ["no volumes", { sandbox: "/s" }, "volumes is wrong"],
+    ["an app that is none", { sandbox: "/s", app: "/Sesame" }, 'app: it is "/Sesame"'],
+    ["an app that is no text", { sandbox: "/s", app: 1 }, "app: it is 1"],
     ["an unknown field", { sandbox: "/s", volumes: [], mounts: [] }, 'the unknown field "mounts"'],
     [
       "an unknown field of a volume",
@@ -64,6 +66,16 @@ describe("PUT /v1/containers/CONTAINER", () => {
     expect([answer.status, codeIn(answer)]).toEqual([400, "invalid"]);
     expect(messageIn(answer)).toContain(reason);
     expect(door.engine.calls).toEqual([]);
+  });
+
+  it("hands an app over, with no volumes or beside some", async () => {
+    await put({ sandbox: "/s", app: "sesame/samson" });
+    await put({ sandbox: "/s", app: "/sesame/samson", volumes: [DB] });
+    const asked = door.engine.calls.map(({ args }) => args[1]);
+    expect(asked).toEqual([
+      { container: "web-1", sandbox: "/s", app: "/sesame/samson", volumes: [] },
+      { container: "web-1", sandbox: "/s", app: "/sesame/samson", volumes: [{ ...DB, mode: "RW" }] },
+    ]);
   });
 
   it.each(["a%2Fb", "%2F", "%00", "a%0Ab", "x".repeat(256)])("refuses the container id %s", async (id) => {

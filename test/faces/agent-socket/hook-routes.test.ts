@@ -152,6 +152,19 @@ describe("POST /v1/hooks/STAGE", () => {
     expect(door.engine.calls).toEqual([]);
   });
 
+  it("refuses an app that is none", async () => {
+    config = bundleOf({ "io.holdfast.app": "/Sesame" });
+    const answer = await post(stateOf({ "io.holdfast.app": "/Sesame" }));
+    expect(answer.status).toBe(400);
+    expect(messageIn(answer)).toMatch(/^Cannot parse annotation io\.holdfast\.app: it is "\/Sesame"/);
+  });
+
+  it("attaches an app without a list of volumes", async () => {
+    config = bundleOf({ "io.holdfast.app": "/sesame/samson" });
+    expect((await post(stateOf({ "io.holdfast.app": "/sesame/samson" }))).status).toBe(200);
+    expect(door.engine.calls[0]?.args[1]).toMatchObject({ app: "/sesame/samson", volumes: [] });
+  });
+
   it.each(["srv", "", "/srv/../etc"])("refuses the sandbox %j", async (sandbox) => {
     config = bundleOf(annotated([DB], { "io.holdfast.sandbox": sandbox }));
     const answer = await post(stateOf(annotated([DB])));

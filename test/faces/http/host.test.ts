@@ -53,4 +53,14 @@ describe("hostGuard", () => {
     expect(() => guard({ host: "localhost", "sec-fetch-site": "cross-site" })).toThrow(refused);
     expect(() => guard({ host: "localhost", "sec-fetch-site": "same-site" })).toThrow(refused);
   });
+
+  it("takes a link from elsewhere to a page, and refuses one in a frame or to anything else", () => {
+    const link = { host: "localhost", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
+    const toWindow = { ...link, "sec-fetch-dest": "document" };
+    expect(() => guard(toWindow)).toThrow(refused);
+    expect(() => guard({ ...link, "sec-fetch-dest": "iframe" }, { isPage: true })).toThrow(refused);
+    expect(() => guard({ ...toWindow, host: "evil.example" }, { isPage: true })).toThrow(refused);
+    expect(() => guard({ ...link, "sec-fetch-mode": "no-cors" }, { isPage: true })).toThrow(refused);
+    guard(toWindow, { isPage: true });
+  });
 });

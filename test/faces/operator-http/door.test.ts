@@ -51,6 +51,13 @@ describe("startOperatorHttp", () => {
   });
 });
 
+it("lets no browser keep an answer, whatever it is", async () => {
+  for (const path of ["/v1/status", "/state", "/nowhere"]) {
+    const { headers } = await ask(door.where, path, { headers: authorized });
+    expect([headers["cache-control"], headers["x-content-type-options"]]).toEqual(["no-store", "nosniff"]);
+  }
+});
+
 describe("authentication", () => {
   it.each([
     ["no header", {}],

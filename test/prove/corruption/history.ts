@@ -14,6 +14,7 @@ import {
   SAMPLE_HEADER,
   sampleVolume,
   setAdoptedVolume,
+  setApp,
   setContainer,
   setDisk,
   setMarkedVolume,
@@ -143,6 +144,7 @@ const FIRST: readonly (readonly Change[])[] = [
 const SECOND: readonly (readonly Change[])[] = [
   [setMarkedVolume()],
   [setSandbox()],
+  [setApp()],
   [setVolume(MANY), setVolume(MANY + 1)],
   [removeVolume(3)],
 ];

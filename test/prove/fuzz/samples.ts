@@ -1,7 +1,9 @@
 /** Valid inputs of every kind, to make strange ones of. */
+import type { JsonObject } from "../../../src/domain/json.ts";
 import type { TABLES } from "../../../src/domain/records.ts";
 import { encodeNodeLabel, encodeVolumeLabel } from "../../../src/store/label.ts";
 import * as records from "../../contract/samples.ts";
+import { persistent, samson, withVolumes } from "../../domain/app-samples.ts";
 
 const RESERVATION = {
   type: "DYNAMIC",
@@ -142,6 +144,19 @@ export const CGROUPS: readonly string[] = [
   `12:devices:/docker/${"c3".repeat(32)}\n0::/`,
 ];
 
+export const APPS: readonly JsonObject[] = [
+  samson(),
+  withVolumes(
+    persistent("data", {
+      type: "mount",
+      size: 10,
+      maxSize: 20,
+      constraints: [["path", "LIKE", "/mnt/(ssd|nvme)-[0-9]+"]],
+    }),
+  ),
+];
+export const PATTERNS: readonly string[] = ["/mnt/(?:ssd|nvme)-[0-9a-f]+", "((a*)*)*b", "[^/]?.*\\w+"];
+
 export const ROWS: { readonly [T in (typeof TABLES)[number]]: unknown } = {
   reservations: records.setReservation().value,
   volumes: records.setMarkedVolume().value,
@@ -149,10 +164,12 @@ export const ROWS: { readonly [T in (typeof TABLES)[number]]: unknown } = {
   operations: records.setOperation().value,
   disks: records.setDisk().value,
   sandboxes: records.setSandbox().value,
+  apps: records.setApp().value,
 };
 
 export const LABELS: readonly Buffer[] = [
   encodeVolumeLabel(records.sampleVolume(1)),
   encodeVolumeLabel(records.sampleVolume(2)),
+  encodeVolumeLabel(records.setNotedVolume().value as never),
   encodeNodeLabel({ agentId: records.SAMPLE_HEADER.agentId, reservations: [records.setReservation().value as never] }),
 ];

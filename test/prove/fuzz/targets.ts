@@ -13,8 +13,11 @@ import { parseHashedSecret } from "../../../src/auth/scrypt.ts";
 import { parseDuration } from "../../../src/config/duration.ts";
 import { loadSettings } from "../../../src/config/settings.ts";
 import { parseAcls } from "../../../src/domain/acl.ts";
+import { parseAppDefinition } from "../../../src/domain/app-definition.ts";
+import { persistenceId } from "../../../src/domain/app-id.ts";
 import { containerOf } from "../../../src/domain/container-of-cgroup.ts";
 import { parseDeclaredResources } from "../../../src/domain/declared.ts";
+import { parseObject } from "../../../src/domain/json.ts";
 import { parseResource } from "../../../src/domain/mesos-format.ts";
 import {
   parseContainerId,
@@ -24,6 +27,7 @@ import {
   parseRole,
   parseVolumeId,
 } from "../../../src/domain/names.ts";
+import { parsePathPattern } from "../../../src/domain/path-pattern.ts";
 import { TABLES } from "../../../src/domain/records.ts";
 import type { DiskResource } from "../../../src/domain/resource.ts";
 import { parseHumanSize, parseSizeMb } from "../../../src/domain/size.ts";
@@ -58,6 +62,8 @@ interface Limits {
 }
 
 const MS_MAX = 100;
+const UUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
+
 /** The parser of YAML is another's, and slow with what is nested or long; it is read once. */
 const SETTINGS_MS_MAX = 2_000;
 const MEMORY = "/dev/shm";
@@ -251,6 +257,15 @@ export const TARGETS: readonly Target[] = [
   target("operations in JSON", jsonTexts([samples.OPERATIONS]), (text) =>
     parseOperations([parseJson(text, "the body")].flat()),
   ),
+  target("app definitions", values(samples.APPS), (value) => {
+    const { id, volumes, instances } = parseAppDefinition(parseObject(value, "the app"));
+    for (const { containerPath, size } of volumes) {
+      soundName(parseVolumeId(persistenceId(id, containerPath, UUID)), /[/\\]/);
+      wholeSize(size);
+    }
+    promise(instances >= 0 && volumes.length > 0, "an app without volumes");
+  }),
+  target("path patterns", texts(samples.PATTERNS), (text) => void parsePathPattern(text)?.("/mnt/ssd-1/ssd-2/ssd-3")),
   target("resources", values(samples.RESOURCES), (value) => soundResource(parseResource(value, "the resource"))),
   target("forms", texts(samples.FORMS), (text) => promise(parseForm(text) instanceof Map, "no form")),
   target("roles", strings(samples.NAMES), (text) => soundName(parseRole(text), /^\*$| |^-|\/\/|^\/|\/$/)),

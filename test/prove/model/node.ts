@@ -24,6 +24,7 @@ import { MemoryMounter } from "../../fakes/memory-mounter.ts";
 import { MemoryProcesses } from "../../fakes/memory-processes.ts";
 import { MemorySandboxes } from "../../fakes/memory-sandboxes.ts";
 import { createMemoryStore } from "../../fakes/memory-store.ts";
+import { MemoryTrail } from "../../fakes/memory-trail.ts";
 import { Life, mortalClock } from "../../simulation/life.ts";
 import { DEFAULT_MB, PLUGIN_ROLE } from "./docker.ts";
 import { STATIC_MB, STATIC_ROLE, UNRESERVED_MB } from "./reference.ts";
@@ -136,6 +137,7 @@ export class Node {
 
   #newEngine(): NodeEngine {
     return new NodeEngine({
+      trail: new MemoryTrail(),
       store: this.store,
       declared: [disk(UNRESERVED_MB), disk(STATIC_MB, [staticFor(STATIC_ROLE)])],
       disks: new Map([[sourceKey(this.disk.source), this.disk]]),
@@ -145,6 +147,7 @@ export class Node {
       processes: this.processes,
       sandboxes: new MemorySandboxes({ mounter: this.mounter }),
       clock: mortalClock(this.clock, this.#life),
+      random: fakeRandom(),
       log: QUIET,
       metrics: SILENT,
       acls: () => ACLS,

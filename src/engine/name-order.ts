@@ -1,0 +1,43 @@
+/**
+ * All volumes by role, id, then newest first. Sorting 100,000 names takes longer than anybody wants to wait, so the order
+ * is kept, and only what has changed since the last look is put in its place.
+ */
+import type { NodeState } from "../domain/node.ts";
+import type { Volume } from "../domain/records.ts";
+
+interface Order {
+  readonly version: number;
+  readonly volumes: readonly Volume[];
+}
+
+const orders = new WeakMap<NodeState, Order>();
+
+export function volumesByName(state: NodeState): readonly Volume[] {
+  const order = orders.get(state) ?? { version: -1, volumes: [] };
+  if (order.version === state.volumesVersion) return order.volumes;
+  // Records never change: a changed volume has another one.
+  const kept = order.volumes.filter((volume) => state.volumes.get(volume.uuid) === volume);
+  const present = new Set(kept);
+  const added = [...state.volumes.values()].filter((volume) => !present.has(volume)).sort(byName);
+  const volumes = merge(kept, added);
+  orders.set(state, { version: state.volumesVersion, volumes });
+  return volumes;
+}
+
+export function byName(left: Volume, right: Volume): number {
+  if (left.role !== right.role) return left.role < right.role ? -1 : 1;
+  if (left.id !== right.id) return left.id < right.id ? -1 : 1;
+  return right.createdAt - left.createdAt;
+}
+
+function merge(kept: readonly Volume[], added: readonly Volume[]): readonly Volume[] {
+  if (kept.length === 0) return added;
+  const merged: Volume[] = [];
+  let next = 0;
+  for (const volume of added) {
+    while (next < kept.length && byName(kept[next] as Volume, volume) <= 0) merged.push(kept[next++] as Volume);
+    merged.push(volume);
+  }
+  for (; next < kept.length; next += 1) merged.push(kept[next] as Volume);
+  return merged;
+}
