@@ -4,10 +4,12 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { startContainer } from "../support/container.ts";
 import { openBrowser, type Visit, visit } from "./browser.ts";
 import { mustHoldfast } from "./command.ts";
 import { Daemon } from "./daemon.ts";
 import { makePlace, type Place } from "./place.ts";
+import { mayMount } from "./privileges.ts";
 import { requestJson } from "./request.ts";
 
 /** Where the package cannot be installed, `scripts/test-setup` has said so; as root on Debian it is there, or this fails. */
@@ -71,6 +73,18 @@ describe.skipIf(isLeftOut)("the console", () => {
     await requestJson(daemon.http, { method: "POST", path: "/v1/operations", body: { operations } });
   }
 
+  /** Of a container that ends without a word, the page shows the end. */
+  async function seeKilled(page: Page, sandbox: string): Promise<void> {
+    const container = await startContainer("private");
+    try {
+      await cli("attach", "ads/db", "--container", "web-2", "--pid", String(container.pid), "--sandbox", sandbox);
+      await statusIs(page, "Attached");
+    } finally {
+      await container.stop();
+    }
+    await statusIs(page, "Detached");
+  }
+
   test("says what is wrong while somebody types, and makes nothing of it", async () => {
     const page = await open("#/create/app");
     await page.getByLabel("ID", { exact: true }).fill("/Sesame");
@@ -99,7 +113,7 @@ describe.skipIf(isLeftOut)("the console", () => {
     await page.getByRole("heading", { name: "Create" }).waitFor();
   });
 
-  test("takes a newcomer from nothing to a volume, attached, detached, destroyed and restored", async () => {
+  test("takes a newcomer from nothing to a volume, attached, detached, killed, destroyed and restored", async () => {
     const page = await open();
     await page.getByText("This node has no volumes yet.").waitFor();
     await page.getByRole("link", { name: "Create the first one" }).click();
@@ -118,6 +132,7 @@ describe.skipIf(isLeftOut)("the console", () => {
     await page.getByRole("listitem").filter({ hasText: "web-1" }).waitFor();
     await cli("detach", "web-1");
     await statusIs(page, "Detached");
+    if (mayMount) await seeKilled(page, sandbox);
 
     await page.getByRole("button", { name: "Destroy…" }).click();
     const dialog = page.getByRole("dialog");

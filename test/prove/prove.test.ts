@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { budgetOf, PROTOCOLS } from "./protocols.ts";
 
-const MINUTES = Number(process.env["HOLDFAST_PROVE_MINUTES"] ?? 3);
+const MINUTES = Number(process.env["HOLDFAST_PROVE_MINUTES"] ?? 2);
 const SEED = Math.floor(Math.random() * 2 ** 31);
 /** What is begun in time may end late: a machine to boot, a daemon to wait for. */
 const MORE_MS = 400_000;
