@@ -1,13 +1,13 @@
-/** What `npm run prove` does, for a few minutes in all, with a seed that is new each time. */
+/** What `npm run prove` does, for so many minutes in all as HOLDFAST_PROVE_MINUTES says, with a seed that is new each time. */
 import { describe, expect, test } from "vitest";
 import { budgetOf, PROTOCOLS } from "./protocols.ts";
 
-const MINUTES = Number(process.env["HOLDFAST_PROVE_MINUTES"] ?? 2);
+const MINUTES = Number(process.env["HOLDFAST_PROVE_MINUTES"] ?? 0);
 const SEED = Math.floor(Math.random() * 2 ** 31);
 /** What is begun in time may end late: a machine to boot, a daemon to wait for. */
 const MORE_MS = 400_000;
 
-describe(`npm run prove -- --seed ${SEED}`, () => {
+describe.runIf(MINUTES > 0)(`npm run prove -- --seed ${SEED}`, () => {
   for (const protocol of PROTOCOLS) {
     const obstacle = protocol.unavailable?.();
     const budgetMs = budgetOf(protocol, PROTOCOLS, MINUTES * 60_000);

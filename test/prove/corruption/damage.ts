@@ -97,7 +97,8 @@ function lostWrite({ last, stopped, older }: Generations, chance: Chance): Damag
   const of = whole === last ? "the file" : "the file without log";
   return {
     what: `the ${length} bytes at ${at} of ${of} as they were in generation ${generation}`,
-    file: edited(whole.file, (copy) => source.copy(copy, at, at, at + length)),
+    // A file that was shorter then has nothing there.
+    file: edited(whole.file, (copy) => copy.set(source.subarray(at, at + length), at)),
     log: whole.log,
   };
 }
