@@ -5,10 +5,10 @@
  */
 import { EventEmitter } from "node:events";
 import type { PoolOptions, PoolRunnerInitializer, PoolWorker, WorkerRequest } from "vitest/node";
+import { makeProgram } from "../e2e/bundled-program.ts";
 import { frame, unframe } from "./frames.ts";
 import { bootGuest, type Guest } from "./guest.ts";
 import { guestCache } from "./kernel.ts";
-import { makeProgram } from "./program.ts";
 import { makeQuotaDisks, mountQuotaDisks, QUOTA_MOUNTS } from "./quota-disks.ts";
 import { makeScratch } from "./scratch.ts";
 

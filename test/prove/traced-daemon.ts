@@ -6,20 +6,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
-import { copyFile, readFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { bundle } from "../../scripts/bundle.ts";
+import { makeProgram } from "../e2e/bundled-program.ts";
 import { makePlace } from "../e2e/place.ts";
 import { request } from "../e2e/request.ts";
 
 export const STRACE = "/usr/bin/strace";
 
-const NATIVE = path.resolve(
-  import.meta.dirname,
-  `../../node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`,
-);
 const READY_MS_MAX = 30_000;
 const POLL_MS = 3;
 const STUCK_MS = 3_000;
@@ -32,13 +28,6 @@ export interface Injection {
   readonly calls: string;
   readonly what: string;
   readonly when: string;
-}
-
-/** Makes the program in a directory of its own; returns the file to run. */
-export async function makeProgram(directory: string): Promise<string> {
-  await bundle(directory);
-  await copyFile(NATIVE, path.join(directory, "koffi.node"));
-  return path.join(directory, "main.js");
 }
 
 /** Makes the program for as long as `work` lasts, and hands over the file to run. */

@@ -2,12 +2,13 @@
  * Eight want one work root at once, under several names and over all kinds of leftovers: one gets it, whatever happens
  * to the one that has it. Most rounds are played by small processes with the daemon's own lock, some by whole daemons.
  */
+
+import { makeProgram } from "../e2e/bundled-program.ts";
 import { makePlace } from "../e2e/place.ts";
 import { mayMount } from "../e2e/privileges.ts";
 import { Chance } from "../simulation/chance.ts";
 import { interruptible } from "./interruption.ts";
 import type { Evidence, Protocol, Trial } from "./protocol.ts";
-import { makeProgram } from "./traced-daemon.ts";
 import { playContenders } from "./two-daemons/contenders.ts";
 import { playDaemons } from "./two-daemons/daemons.ts";
 import type { Tally } from "./two-daemons/tally.ts";

@@ -3,8 +3,8 @@ import { rmSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import path from "node:path";
 import { build } from "esbuild";
+import { makeProgram } from "../../e2e/bundled-program.ts";
 import { run } from "../../e2e/run.ts";
-import { makeProgram } from "../traced-daemon.ts";
 
 /** Sparse. */
 const SIZE = "2G";

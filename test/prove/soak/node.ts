@@ -2,10 +2,11 @@
 import { mkdir, open, readdir, readFile, readlink, rm, statfs } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
+import { makeProgram } from "../../e2e/bundled-program.ts";
 import { makePlace, type Place } from "../../e2e/place.ts";
 import { requestJson } from "../../e2e/request.ts";
 import { run } from "../../e2e/run.ts";
-import { makeProgram, TracedDaemon } from "../traced-daemon.ts";
+import { TracedDaemon } from "../traced-daemon.ts";
 
 const MB = 2 ** 20;
 /** For the checkpoint, its log, and the file system's own books. */

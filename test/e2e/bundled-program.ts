@@ -1,10 +1,10 @@
-/** Holdfast as it is installed, for a guest: to read the source takes an emulated processor many times as long. */
+/** Holdfast as it is installed: one file that starts quickly, also where reading the source takes many times as long. */
 import { copyFile } from "node:fs/promises";
 import path from "node:path";
-import { run } from "../e2e/run.ts";
-import { REPOSITORY } from "./machine.ts";
+import { run } from "./run.ts";
 
-const NATIVE = "node_modules/@koromix/koffi-linux-x64/linux_x64/koffi.node";
+const REPOSITORY = path.resolve(import.meta.dirname, "../..");
+const NATIVE = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
 
 /** Makes it in a directory, and returns the file to run with Node. */
 export async function makeProgram(directory: string): Promise<string> {
