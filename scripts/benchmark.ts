@@ -12,10 +12,10 @@ import { Command, Option } from "commander";
 import { withBench } from "./benchmark/bench.ts";
 import { type BestKnown, slowerThanBest, withImproved } from "./benchmark/best.ts";
 import { growthSvg } from "./benchmark/growth-svg.ts";
-import { interruptible } from "./benchmark/interruption.ts";
 import { needPrograms } from "./benchmark/programs.ts";
 import { type Judged, judge, table } from "./benchmark/report.ts";
 import { type Bench, FULL, QUICK, ROWS, type RowName } from "./benchmark/rows.ts";
+import { interruptible } from "./interruption.ts";
 
 interface Options {
   readonly json?: string;

@@ -7,8 +7,9 @@
 import { writeFile } from "node:fs/promises";
 import os from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { Evidence, Protocol } from "../test/prove/protocol.ts";
+import type { Evidence, Protocol, Trial } from "../test/prove/protocol.ts";
 import { budgetOf, PROTOCOLS } from "../test/prove/protocols.ts";
+import { interruptible } from "./interruption.ts";
 
 interface Options {
   readonly long: boolean;
@@ -45,13 +46,14 @@ function wholeNumber(text: string): number {
   throw new InvalidArgumentError("expected a whole number");
 }
 
-async function main(options: Options): Promise<void> {
+async function main(options: Options, interruption: AbortSignal): Promise<void> {
   const chosen = PROTOCOLS.filter(({ name }) => options.only.includes(name));
   console.error(`Seed ${options.seed} (repeat it with --seed ${options.seed})`);
   const outcomes: Outcome[] = [];
   for (const protocol of chosen) {
     const budgetMs = options.long ? LONG_MS : budgetOf(protocol, chosen, options.minutes * 60_000);
-    outcomes.push(await tryOne(protocol, options, budgetMs));
+    if (interruption.aborted) break;
+    outcomes.push(await tryOne(protocol, options, { budgetMs, interruption }));
   }
   console.log(`\n${table(outcomes)}`);
   const failed = outcomes.filter(({ violations }) => violations.length > 0);
@@ -68,14 +70,18 @@ async function main(options: Options): Promise<void> {
   if (failed.length > 0 || short.length > 0) process.exitCode = 1;
 }
 
-async function tryOne(protocol: Protocol, options: Options, budgetMs: number): Promise<Outcome> {
+async function tryOne(
+  protocol: Protocol,
+  options: Options,
+  limits: Pick<Trial, "budgetMs" | "interruption">,
+): Promise<Outcome> {
   const skipped = protocol.unavailable?.();
   if (skipped !== undefined) return { protocol, count: 0, violations: [], seconds: 0, skipped };
   console.error(`${protocol.name}: ${protocol.title} ...`);
   const startedMs = performance.now();
   const count = options.long ? protocol.target : Number.POSITIVE_INFINITY;
   const progress = (line: string) => console.error(`${protocol.name}: ${line}`);
-  const evidence = await protocol.run({ seed: options.seed, budgetMs, count, progress }).catch(broken);
+  const evidence = await protocol.run({ ...limits, seed: options.seed, count, progress }).catch(broken);
   return { protocol, ...evidence, seconds: Math.round((performance.now() - startedMs) / 1_000) };
 }
 
@@ -119,4 +125,5 @@ function report({ seed, long }: Options, outcomes: readonly Outcome[]): object {
   };
 }
 
-await main(parseOptions(process.argv));
+const options = parseOptions(process.argv);
+await interruptible((interruption) => main(options, interruption));

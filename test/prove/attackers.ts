@@ -28,7 +28,7 @@ export const attackers: Protocol = {
   target: TARGET,
   share: 3,
   unavailable: () => (mayMount ? undefined : "it needs root with CAP_SYS_ADMIN"),
-  async run({ budgetMs, count, progress }) {
+  async run({ budgetMs, count, interruption, progress }) {
     const startedMs = performance.now();
     const isWhole = count >= TARGET && Number.isFinite(count);
     const violations = [...(await tryHostileContent(isWhole ? WHOLE : SMALL)), ...(await tryControls())];
@@ -36,10 +36,12 @@ export const attackers: Protocol = {
     const tried: Record<string, number> = {};
     let exchanges = 0;
     for (const [index, kind] of SCENES.entries()) {
+      if (interruption.aborted) break;
       const leftMs = budgetMs - (performance.now() - startedMs);
       const endMs = performance.now() + leftMs / (SCENES.length - index);
+      const isOver = () => interruption.aborted || performance.now() >= endMs;
       const sharers = SCENES.filter(({ operations }) => operations.at(-1) === kind.operations.at(-1)).length;
-      const raced = await raceScene(kind, { count: Math.ceil(each / sharers), endMs });
+      const raced = await raceScene(kind, { count: Math.ceil(each / sharers), isOver });
       for (const [operation, times] of Object.entries(raced.tried)) tried[operation] = (tried[operation] ?? 0) + times;
       exchanges += raced.exchanges;
       violations.push(...raced.violations, ...uncontested(kind, raced));

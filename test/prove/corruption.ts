@@ -6,7 +6,6 @@
 import { tryLabels } from "./corruption/labels.ts";
 import { tryPrograms } from "./corruption/programs.ts";
 import { tryStates } from "./corruption/states.ts";
-import { interruptible } from "./interruption.ts";
 import type { Evidence, Protocol, Trial } from "./protocol.ts";
 
 /** So much of the time belongs to checkpoints without a node. */
@@ -20,12 +19,13 @@ export const corruption: Protocol = {
   unit: "damaged states",
   target: 220_000,
   share: 2,
-  run: (trial) => interruptible((isInterrupted) => corrupt(trial, isInterrupted)),
+  run: corrupt,
 };
 
-async function corrupt(trial: Trial, isInterrupted: () => boolean): Promise<Evidence> {
+async function corrupt(trial: Trial): Promise<Evidence> {
   const startMs = performance.now();
-  const isAfter = (share: number) => isInterrupted() || performance.now() - startMs >= trial.budgetMs * share;
+  const isAfter = (share: number) =>
+    trial.interruption.aborted || performance.now() - startMs >= trial.budgetMs * share;
   const labels = tryLabels(trial.seed);
   const states = await tryStates({ ...trial, count: trial.count - labels.count }, () => isAfter(STATES_TIME));
   const nodes = await tryPrograms({ ...trial, count: NODES, isOver: () => isAfter(1) });

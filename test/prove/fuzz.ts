@@ -5,7 +5,6 @@
 import { isRoot } from "../e2e/privileges.ts";
 import { tryDoors } from "./fuzz/doors.ts";
 import { tryParsers } from "./fuzz/parsers.ts";
-import { interruptible } from "./interruption.ts";
 import type { Evidence, Protocol, Trial } from "./protocol.ts";
 
 /** So much of the time, and of the count, belongs to the doors. */
@@ -19,12 +18,13 @@ export const fuzz: Protocol = {
   target: 1_000_000,
   share: 2,
   unavailable: () => (isRoot ? undefined : "needs root, to run the daemon as nobody"),
-  run: (trial) => interruptible((isInterrupted) => tryAll(trial, isInterrupted)),
+  run: tryAll,
 };
 
-async function tryAll(trial: Trial, isInterrupted: () => boolean): Promise<Evidence> {
+async function tryAll(trial: Trial): Promise<Evidence> {
   const startMs = performance.now();
-  const isAfter = (share: number) => isInterrupted() || performance.now() - startMs >= trial.budgetMs * share;
+  const isAfter = (share: number) =>
+    trial.interruption.aborted || performance.now() - startMs >= trial.budgetMs * share;
   const doors = await tryDoors({ ...trial, count: trial.count * DOORS_COUNT }, () => isAfter(DOORS_TIME));
   const parsers = await tryParsers({ ...trial, count: trial.count - doors.count }, () => isAfter(1));
   return {

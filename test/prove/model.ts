@@ -3,7 +3,6 @@
  * and every list must be what the model says, also across restarts, reboots, power cuts and clocks that jump.
  */
 import fc from "fast-check";
-import { interruptible } from "./interruption.ts";
 import { House } from "./model/node.ts";
 import { play } from "./model/play.ts";
 import { starts } from "./model/wishes.ts";
@@ -20,17 +19,17 @@ export const model: Protocol = {
   unit: "sequences",
   target: 10_000,
   share: 2,
-  run: (trial) => interruptible((isInterrupted) => playAll(trial, isInterrupted)),
+  run: playAll,
 };
 
-async function playAll({ seed, budgetMs, count, progress }: Trial, isInterrupted: () => boolean): Promise<Evidence> {
+async function playAll({ seed, budgetMs, count, interruption, progress }: Trial): Promise<Evidence> {
   const endMs = performance.now() + budgetMs;
   const tally = { requests: 0, refused: 0, restarts: 0 };
   const violations: string[] = [];
   const house = await House.open();
   let sequences = 0;
   try {
-    for (let round = 0; sequences < count && performance.now() < endMs && !isInterrupted(); round += 1) {
+    for (let round = 0; sequences < count && performance.now() < endMs && !interruption.aborted; round += 1) {
       const roundSeed = (seed + round) | 0;
       const found = await fc.check(
         fc.asyncProperty(starts, (start) => play(house, roundSeed, start, tally)),

@@ -18,13 +18,14 @@ export const mountAdversary: Protocol = {
   target: 10_000,
   share: 3,
   unavailable: () => (mayMount ? undefined : "it needs root with CAP_SYS_ADMIN"),
-  async run({ seed, budgetMs, count, progress }) {
+  async run({ seed, budgetMs, count, interruption, progress }) {
     const endMs = performance.now() + budgetMs;
     const sum = { games: 0, kills: 0, attaches: 0, collected: 0 };
     let steps = 0;
     const node = await Node.start();
     try {
-      while (steps < count && performance.now() < endMs && node.violations.length < VIOLATIONS_ENOUGH) {
+      const isOver = () => interruption.aborted || performance.now() >= endMs;
+      while (!isOver() && steps < count && node.violations.length < VIOLATIONS_ENOUGH) {
         const played = await play(node, seed + sum.games);
         sum.games += 1;
         steps += played.steps;

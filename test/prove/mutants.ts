@@ -5,7 +5,6 @@
 
 import { mayMount } from "../e2e/privileges.ts";
 import { Chance } from "../simulation/chance.ts";
-import { interruptible } from "./interruption.ts";
 import { Copy } from "./mutants/copy.ts";
 import type { Mutant } from "./mutants/mutant.ts";
 import { permissions } from "./mutants/permissions.ts";
@@ -23,17 +22,17 @@ export const mutants: Protocol = {
   target: ALL.length,
   share: 2,
   unavailable: () => (mayMount ? undefined : "it needs root with CAP_SYS_ADMIN"),
-  run: (trial) => interruptible((isInterrupted) => tryMutants(trial, isInterrupted)),
+  run: tryMutants,
 };
 
-async function tryMutants({ seed, budgetMs, count, progress }: Trial, isInterrupted: () => boolean): Promise<Evidence> {
+async function tryMutants({ seed, budgetMs, count, interruption, progress }: Trial): Promise<Evidence> {
   const endMs = performance.now() + budgetMs;
   const violations: string[] = [];
   let tried = 0;
   const copy = Copy.make();
   try {
     for (const mutant of shuffled(seed)) {
-      if (tried >= count || performance.now() >= endMs || isInterrupted()) break;
+      if (tried >= count || performance.now() >= endMs || interruption.aborted) break;
       const reason = await copy.whyNotCaught(mutant);
       if (reason !== undefined) violations.push(`src/${mutant.file} with ${mutant.name}: ${reason}`);
       tried += 1;

@@ -11,6 +11,8 @@ export interface Trial {
   readonly budgetMs: number;
   /** Enough is enough: the figure to reach, or infinity when only time counts. */
   readonly count: number;
+  /** Begin nothing new once it is aborted. */
+  readonly interruption: AbortSignal;
   /** For people who wait: one line, now and then. */
   readonly progress: (line: string) => void;
 }

@@ -14,12 +14,13 @@ describe.runIf(MINUTES > 0)(`npm run prove -- --seed ${SEED}`, () => {
     const name = `${protocol.name}: ${protocol.title}, without a violation`;
     test.skipIf(obstacle !== undefined)(
       obstacle === undefined ? name : `${name} (${obstacle})`,
-      async () => {
+      async ({ signal }) => {
         const progress = () => undefined;
         const { count, violations } = await protocol.run({
           seed: SEED,
           budgetMs,
           count: Number.POSITIVE_INFINITY,
+          interruption: signal,
           progress,
         });
         console.log(`${protocol.name}: ${count} ${protocol.unit}`);

@@ -1,4 +1,5 @@
 /** The whole engine on fake disk, mounts, processes and clock: killed after any step, any unsynced write lost, recovered. */
+import { setImmediate } from "node:timers/promises";
 import { LIVES, simulate } from "../simulation/run.ts";
 import type { Protocol } from "./protocol.ts";
 
@@ -8,11 +9,14 @@ export const simulation: Protocol = {
   unit: "crash states",
   target: 200_000,
   share: 2,
-  run: async ({ seed, budgetMs, count, progress }) => {
+  run: async ({ seed, budgetMs, count, interruption, progress }) => {
     const endMs = performance.now() + budgetMs;
     const violations: string[] = [];
     let states = 0;
-    for (let world = seed; states < count && performance.now() < endMs; world += 1) {
+    const isOver = () => interruption.aborted || performance.now() >= endMs;
+    for (let world = seed; states < count && !isOver(); world += 1) {
+      // Lets a signal come in.
+      await setImmediate();
       try {
         await simulate(world);
       } catch (error) {

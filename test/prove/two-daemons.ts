@@ -7,7 +7,6 @@ import { makeProgram } from "../e2e/bundled-program.ts";
 import { makePlace } from "../e2e/place.ts";
 import { mayMount } from "../e2e/privileges.ts";
 import { Chance } from "../simulation/chance.ts";
-import { interruptible } from "./interruption.ts";
 import type { Evidence, Protocol, Trial } from "./protocol.ts";
 import { playContenders } from "./two-daemons/contenders.ts";
 import { playDaemons } from "./two-daemons/daemons.ts";
@@ -24,17 +23,17 @@ export const twoDaemons: Protocol = {
   target: 1_000,
   share: 1,
   unavailable: () => (mayMount ? undefined : "it needs root with CAP_SYS_ADMIN"),
-  run: (trial) => interruptible((isInterrupted) => tryRounds(trial, isInterrupted)),
+  run: tryRounds,
 };
 
-async function tryRounds({ seed, budgetMs, count, progress }: Trial, isInterrupted: () => boolean): Promise<Evidence> {
+async function tryRounds({ seed, budgetMs, count, interruption, progress }: Trial): Promise<Evidence> {
   const endMs = performance.now() + budgetMs;
   const chance = new Chance(seed);
   const tally: Tally = { seed, rounds: 0, ends: {}, takeOversMs: [], daemonTakeOversMs: [], violations: [] };
   const place = await makePlace("two-daemons");
   try {
     const program = await makeProgram(place.dir);
-    const isOver = () => isInterrupted() || tally.rounds >= count || performance.now() > endMs;
+    const isOver = () => interruption.aborted || tally.rounds >= count || performance.now() > endMs;
     const together = (DAEMON_ROUNDS_AT_ONCE * 100) / DAEMONS_PERCENT;
     while (!isOver()) {
       // Counted on both sides, so that an early end has some of each.

@@ -50,7 +50,7 @@ const VIOLATIONS_ENOUGH = 3;
 /** Races until its last operation was tried so often, or the time is up, or it has been led astray a few times. */
 export async function raceScene(
   kind: SceneKind,
-  { count, endMs }: { readonly count: number; readonly endMs: number },
+  { count, isOver }: { readonly count: number; readonly isOver: () => boolean },
 ): Promise<Raced> {
   const tried: Record<string, number> = {};
   const done: Record<string, number> = {};
@@ -68,7 +68,7 @@ export async function raceScene(
       scene = await kind.start(grounds);
       await race(scene.exchanges);
       let descriptors = Number.POSITIVE_INFINITY;
-      for (let round = 1; (tried[last] ?? 0) < count && performance.now() < endMs; round += 1) {
+      for (let round = 1; (tried[last] ?? 0) < count && !isOver(); round += 1) {
         try {
           for (const { operation, done: isDone } of await scene.round(race)) {
             tried[operation] = (tried[operation] ?? 0) + 1;

@@ -1,14 +1,14 @@
 /** One fault after the other on the same daemon, which is killed and started again from time to time. */
 import { readFileSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Chance } from "../../simulation/chance.ts";
-import { interruptible } from "../interruption.ts";
+import type { Chance } from "../../simulation/chance.ts";
 import type { Books } from "../kills/books.ts";
-import { isDone, Node } from "../kills/node.ts";
+import { type Breaker, breakNodes } from "../kills/lanes.ts";
+import { isDone, type Node } from "../kills/node.ts";
 import { type Attempt, OPERATIONS } from "../kills/operations.ts";
 import { type Point, Points, pointsIn, threadsOf } from "../kills/points.ts";
 import type { Evidence, Trial } from "../protocol.ts";
-import { type End, withProgram } from "../traced-daemon.ts";
+import type { End } from "../traced-daemon.ts";
 
 /** Whatever the kernel may refuse. A failed close closes nevertheless, which strace cannot play. */
 const CALLS = [
@@ -41,8 +41,11 @@ const START_PERCENT = 3;
 const FOR_EVER_PERCENT = 40;
 const FAULTS_PER_START = 30;
 const FAULTS_PER_NODE = 1_500;
+const TOLD_EVERY = 100;
 const VOLUMES_MAX = 24;
 const POOLS = [1, 4] as const;
+/** What it could not write is lost, and it says so until it writes again. */
+const TRAIL_NOT_KEPT = /^The audit trail in /;
 const WATCH = { what: "", when: "1" } as const;
 
 interface Tally {
@@ -56,19 +59,18 @@ interface Tally {
   readonly violations: string[];
 }
 
-export async function tryFaults({ seed, budgetMs, count, progress }: Trial): Promise<Evidence> {
-  const endMs = performance.now() + budgetMs;
-  const chance = new Chance(seed);
+export async function tryFaults(trial: Trial): Promise<Evidence> {
   const zero = { faults: 0, missed: 0, refused: 0, exits: 0, leftMountpoints: 0, slowestMs: 0 };
   const tally: Tally = { ...zero, points: new Set(), violations: [] };
   const points = new Map<string, Points>();
-  await interruptible((isInterrupted) =>
-    withProgram(async (program) => {
-      const isOver = () => isInterrupted() || tally.faults >= count || performance.now() > endMs;
-      while (!isOver()) await tryNode(new Saboteur({ chance, seed, points, tally }), { program, isOver, progress });
-    }),
-  );
-  const { faults, missed, refused, exits, leftMountpoints, slowestMs, violations } = tally;
+  await breakNodes({
+    trial,
+    tally,
+    triesPerNode: FAULTS_PER_NODE,
+    tried: () => tally.faults,
+    breaker: (chance) => new Saboteur({ chance, trial, points, tally }),
+  });
+  const { faults, missed, refused, exits, leftMountpoints, violations } = tally;
   const figures = {
     "different points": tally.points.size,
     missed,
@@ -76,48 +78,24 @@ export async function tryFaults({ seed, budgetMs, count, progress }: Trial): Pro
     exits,
     "mountpoints left": leftMountpoints,
   };
-  return { count: faults, violations, figures: { ...figures, "ms the slowest answer": Math.round(slowestMs) } };
+  return { count: faults, violations, figures: { ...figures, "ms the slowest answer": Math.round(tally.slowestMs) } };
 }
 
-interface Course {
-  readonly program: string;
-  readonly isOver: () => boolean;
-  readonly progress: (line: string) => void;
-}
-
-/** Until it has lived long enough, or is broken. */
-async function tryNode(saboteur: Saboteur, { program, isOver, progress }: Course): Promise<void> {
-  const { tally, chance } = saboteur;
-  const node = await Node.make(program, chance);
-  const enough = tally.faults + FAULTS_PER_NODE;
-  const violations = tally.violations.length;
-  try {
-    while (!isOver() && tally.faults < enough && tally.violations.length === violations) {
-      const before = tally.faults;
-      await saboteur.tryOne(node);
-      if (tally.faults !== before && tally.faults % 100 === 0) progress(`${tally.faults} faults`);
-    }
-    tally.leftMountpoints += node.leftMountpoints;
-  } catch (error) {
-    tally.violations.push(`${saboteur.story}: it broke: ${error instanceof Error ? error.stack : String(error)}`);
-  } finally {
-    await node.remove();
-  }
-}
-
-class Saboteur {
+class Saboteur implements Breaker {
   readonly tally: Tally;
   readonly chance: Chance;
   story = "";
-  readonly #seed: number;
+  tries = 0;
+  violations = 0;
+  readonly #trial: Trial;
   readonly #points: Map<string, Points>;
   #pool: (typeof POOLS)[number] = 1;
   #sinceStart = 0;
 
-  constructor(options: { chance: Chance; seed: number; points: Map<string, Points>; tally: Tally }) {
+  constructor(options: { chance: Chance; trial: Trial; points: Map<string, Points>; tally: Tally }) {
     this.tally = options.tally;
     this.chance = options.chance;
-    this.#seed = options.seed;
+    this.#trial = options.trial;
     this.#points = options.points;
   }
 
@@ -193,7 +171,7 @@ class Saboteur {
       this.tally.exits += 1;
       await this.#start(node);
     }
-    this.#blame(await node.judge(allowed));
+    this.#blame(await node.judge(allowed, TRAIL_NOT_KEPT));
   }
 
   /** What was acknowledged since the last start is there after a crash. */
@@ -244,15 +222,18 @@ class Saboteur {
   }
 
   #tell(what: string): void {
-    this.story = `seed ${this.#seed}, fault ${this.tally.faults}: ${what}`;
+    this.story = `seed ${this.#trial.seed}, fault ${this.tally.faults}: ${what}`;
   }
 
   #blame(faults: readonly string[]): void {
+    this.violations += faults.length;
     this.tally.violations.push(...faults.map((fault) => `${this.story}: ${fault}`));
   }
 
   #count(point: string, answerMs: number): void {
+    this.tries += 1;
     this.tally.faults += 1;
+    if (this.tally.faults % TOLD_EVERY === 0) this.#trial.progress(`${this.tally.faults} faults`);
     this.tally.points.add(point);
     this.tally.slowestMs = Math.max(this.tally.slowestMs, answerMs);
   }

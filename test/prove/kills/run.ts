@@ -1,11 +1,10 @@
 /** One kill after the other on the same node, with a thread pool of one thread, and of four. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Chance } from "../../simulation/chance.ts";
-import { interruptible } from "../interruption.ts";
+import type { Chance } from "../../simulation/chance.ts";
 import type { Evidence, Trial } from "../protocol.ts";
-import { withProgram } from "../traced-daemon.ts";
 import type { Books } from "./books.ts";
-import { isDone, isHeld, Node } from "./node.ts";
+import { type Breaker, breakNodes } from "./lanes.ts";
+import { isDone, isHeld, type Node } from "./node.ts";
 import { type Attempt, OPERATIONS, type OperationName } from "./operations.ts";
 import { type Point, Points, pointsIn, threadsOf } from "./points.ts";
 
@@ -36,6 +35,7 @@ const REPEAT_PERCENT = 50;
 const VOLUMES_MAX = 24;
 const KILLS_PER_NODE = 150;
 const KILLS_PER_POOL = 25;
+const TOLD_EVERY = 25;
 /** Nothing injected: only what is called. */
 const WATCH = { what: "", when: "1" } as const;
 
@@ -48,60 +48,35 @@ interface Tally {
   readonly violations: string[];
 }
 
-export async function tryKills({ seed, budgetMs, count, progress }: Trial): Promise<Evidence> {
-  const endMs = performance.now() + budgetMs;
-  const chance = new Chance(seed);
+export async function tryKills(trial: Trial): Promise<Evidence> {
   const tally: Tally = { kills: 0, missed: 0, answered: 0, leftMountpoints: 0, points: new Set(), violations: [] };
   const points = new Map<string, Points>();
-  await interruptible((isInterrupted) =>
-    withProgram(async (program) => {
-      const isOver = () => isInterrupted() || tally.kills >= count || performance.now() > endMs;
-      while (!isOver()) await tryNode(new Killer({ chance, seed, points, tally }), { program, isOver, progress });
-    }),
-  );
+  await breakNodes({
+    trial,
+    tally,
+    triesPerNode: KILLS_PER_NODE,
+    tried: () => tally.kills,
+    breaker: (chance) => new Killer({ chance, trial, points, tally }),
+  });
   const { kills, missed, answered, leftMountpoints, violations } = tally;
   const figures = { "different points": tally.points.size, missed, answered, "mountpoints left": leftMountpoints };
   return { count: kills, violations, figures };
 }
 
-interface Course {
-  readonly program: string;
-  readonly isOver: () => boolean;
-  readonly progress: (line: string) => void;
-}
-
-/** Until it has lived long enough, or is broken. */
-async function tryNode(killer: Killer, { program, isOver, progress }: Course): Promise<void> {
-  const { tally, chance } = killer;
-  const node = await Node.make(program, chance);
-  const enough = tally.kills + KILLS_PER_NODE;
-  const violations = tally.violations.length;
-  try {
-    while (!isOver() && tally.kills < enough && tally.violations.length === violations) {
-      const before = tally.kills;
-      await killer.tryOne(node);
-      if (tally.kills !== before && tally.kills % 25 === 0) progress(`${tally.kills} kills`);
-    }
-    tally.leftMountpoints += node.leftMountpoints;
-  } catch (error) {
-    tally.violations.push(`${killer.story}: it broke: ${error instanceof Error ? error.stack : String(error)}`);
-  } finally {
-    await node.remove();
-  }
-}
-
-class Killer {
+class Killer implements Breaker {
   readonly tally: Tally;
   readonly chance: Chance;
   story = "";
-  readonly #seed: number;
+  tries = 0;
+  violations = 0;
+  readonly #trial: Trial;
   readonly #points: Map<string, Points>;
   #pool: (typeof POOLS)[number] = 1;
 
-  constructor(options: { chance: Chance; seed: number; points: Map<string, Points>; tally: Tally }) {
+  constructor(options: { chance: Chance; trial: Trial; points: Map<string, Points>; tally: Tally }) {
     this.tally = options.tally;
     this.chance = options.chance;
-    this.#seed = options.seed;
+    this.#trial = options.trial;
     this.#points = options.points;
   }
 
@@ -202,7 +177,7 @@ class Killer {
   }
 
   async #restart(node: Node): Promise<void> {
-    if (this.tally.kills % KILLS_PER_POOL === 0) this.#pool = this.#pool === 1 ? 4 : 1;
+    if (this.tries % KILLS_PER_POOL === 0) this.#pool = this.#pool === 1 ? 4 : 1;
     node.daemon.pool = this.#pool;
     await node.daemon.mustStart();
   }
@@ -227,15 +202,18 @@ class Killer {
   }
 
   #tell(what: string): void {
-    this.story = `seed ${this.#seed}, kill ${this.tally.kills}: ${what}`;
+    this.story = `seed ${this.#trial.seed}, kill ${this.tally.kills}: ${what}`;
   }
 
   #blame(faults: readonly string[]): void {
+    this.violations += faults.length;
     this.tally.violations.push(...faults.map((fault) => `${this.story}: ${fault}`));
   }
 
   #count(point: string): void {
+    this.tries += 1;
     this.tally.kills += 1;
+    if (this.tally.kills % TOLD_EVERY === 0) this.#trial.progress(`${this.tally.kills} kills`);
     this.tally.points.add(point);
   }
 

@@ -2,7 +2,6 @@
 import path from "node:path";
 import { makePlace } from "../../e2e/place.ts";
 import { Chance } from "../../simulation/chance.ts";
-import { interruptible } from "../interruption.ts";
 import type { Evidence, Trial } from "../protocol.ts";
 import { FILE_SYSTEMS, type FileSystem, makeProgramDisk } from "./images.ts";
 import type { Life } from "./lines.ts";
@@ -46,15 +45,13 @@ export async function cutPower(trial: Trial): Promise<Evidence> {
     violations: [],
   };
   const isOver = (cuts: number) => cuts >= trial.count || performance.now() > startedMs + trial.budgetMs;
-  await interruptible(async (isInterrupted) => {
-    const place = await makePlace("power-cuts");
-    try {
-      const programs = await makeProgramDisk(place.dir);
-      await new Cutter({ trial, tally, dir: place.dir, programs, isInterrupted, isOver }).run();
-    } finally {
-      await place.remove();
-    }
-  });
+  const place = await makePlace("power-cuts");
+  try {
+    const programs = await makeProgramDisk(place.dir);
+    await new Cutter({ trial, tally, dir: place.dir, programs, isOver }).run();
+  } finally {
+    await place.remove();
+  }
   return { count: tally.cuts, violations: tally.violations, figures: figuresOf(tally, performance.now() - startedMs) };
 }
 
@@ -76,7 +73,6 @@ interface Course {
   readonly tally: Tally;
   readonly dir: string;
   readonly programs: string;
-  readonly isInterrupted: () => boolean;
   /** Whether the time is up, or so many cuts are enough. */
   readonly isOver: (cuts: number) => boolean;
 }
@@ -91,9 +87,9 @@ class Cutter {
   }
 
   async run(): Promise<void> {
-    const { tally, isOver, isInterrupted } = this.#course;
+    const { trial, tally, isOver } = this.#course;
     const first = this.#chance.below(FILE_SYSTEMS.length);
-    for (let disk = 0; !isInterrupted() && !isOver(tally.cuts); disk += 1) {
+    for (let disk = 0; !trial.interruption.aborted && !isOver(tally.cuts); disk += 1) {
       await this.#wear(FILE_SYSTEMS[(first + disk) % FILE_SYSTEMS.length] ?? "ext4");
     }
     const { controls, controlsThatLost, violations } = tally;
@@ -102,14 +98,14 @@ class Cutter {
 
   /** Cuts one disk's power until it has seen enough of that, and then once without syncs, or until something is wrong. */
   async #wear(fileSystem: FileSystem): Promise<void> {
-    const { dir, programs, trial, tally, isOver, isInterrupted } = this.#course;
+    const { dir, programs, trial, tally, isOver } = this.#course;
     const node = await Node.make(fileSystem, path.join(dir, "data.img"), programs);
     for (let unjudged = 0, lives = 0; ; lives += 1) {
       const isLast = unjudged > 0 && (lives >= CUTS_PER_DISK || isOver(tally.cuts + unjudged));
       const cut = isLast ? CONTROL : this.#chooseCut();
       const isExamined = isLast || this.#chance.percent(EXAMINED_PERCENT);
       const seen = await this.#live(node, { isExamined, isUnsynced: isLast }, cut);
-      if (isInterrupted()) return;
+      if (trial.interruption.aborted) return;
       this.#blame(fileSystem, cut, seen.faults);
       if (seen.isJudged) {
         tally.cuts += unjudged;
@@ -128,10 +124,10 @@ class Cutter {
 
   /** Its syncs did nothing in its last life, so that the cut must have taken what was acknowledged then. */
   async #judgeControl(node: Node, before: Seen): Promise<void> {
-    const { trial, tally, isInterrupted } = this.#course;
+    const { trial, tally } = this.#course;
     if (before.acknowledged === 0) this.#blame(node.fileSystem, CONTROL, ["without syncs nothing is acknowledged"]);
     const { losses, faults } = await this.#live(node, { isExamined: false, isUnsynced: false }, LOOK);
-    if (isInterrupted()) return;
+    if (trial.interruption.aborted) return;
     const lost = losses[0] ?? faults.find((fault) => REFUSES.test(fault));
     tally.controls += 1;
     if (lost !== undefined) tally.controlsThatLost += 1;

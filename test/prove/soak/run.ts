@@ -1,6 +1,5 @@
 /** The course of a soak: growing and churning with kills, one long life, and the end of everything. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { interruptible } from "../interruption.ts";
 import type { Evidence, Trial } from "../protocol.ts";
 import { Crowd } from "./crowd.ts";
 import { type Holdings, SoakNode } from "./node.ts";
@@ -41,24 +40,22 @@ const THREADS_MORE = 3;
 const SPARES_MAX = 8_192;
 const CHECKS = 4;
 
-export async function soakNode({ seed, budgetMs, count, progress }: Trial): Promise<Evidence> {
+export async function soakNode({ seed, budgetMs, count, interruption, progress }: Trial): Promise<Evidence> {
   const course = courseOf(budgetMs, count);
   const endMs = performance.now() + budgetMs;
   const tally = newTally();
   let figures: Evidence["figures"] = {};
-  await interruptible(async (isInterrupted) => {
-    const node = await SoakNode.make(course.volumes);
+  const node = await SoakNode.make(course.volumes);
+  try {
+    const soak = new Soak({ node, course, tally, seed, progress, interruption });
     try {
-      const soak = new Soak({ node, course, tally, seed, progress, isInterrupted });
-      try {
-        figures = await soak.run(endMs, count);
-      } finally {
-        await soak.end();
-      }
+      figures = await soak.run(endMs, count);
     } finally {
-      await node.remove();
+      await soak.end();
     }
-  });
+  } finally {
+    await node.remove();
+  }
   return { count: tally.operations, violations: tally.violations, figures };
 }
 
@@ -80,7 +77,7 @@ interface SoakOptions {
   readonly tally: Tally;
   readonly seed: number;
   readonly progress: (line: string) => void;
-  readonly isInterrupted: () => boolean;
+  readonly interruption: AbortSignal;
 }
 
 class Soak {
@@ -155,11 +152,11 @@ class Soak {
   }
 
   async #killAgain(endMs: number, count: number): Promise<void> {
-    const { course, tally, isInterrupted, progress } = this.#options;
+    const { course, tally, interruption, progress } = this.#options;
     const isLong = Number.isFinite(count);
     const killsEndMs = isLong ? endMs - course.lifeMs : endMs - course.lifeMs * (1 + SHORT.endPart / SHORT.lifePart);
     const isEnough = () => tally.operations >= count && this.#peakVolumes >= course.volumes * GROWN_PART;
-    while (!isInterrupted() && performance.now() < killsEndMs && !isEnough()) {
+    while (!interruption.aborted && performance.now() < killsEndMs && !isEnough()) {
       this.#crowd.begin();
       await this.#watch(course.killEveryMs);
       this.#restartsMs.push(await this.#crowd.killUnder());
@@ -194,10 +191,10 @@ class Soak {
 
   /** Lets them work for a time; returns what the daemon held meanwhile. */
   async #watch(durationMs: number): Promise<Holdings[]> {
-    const { node, course, isInterrupted } = this.#options;
+    const { node, course, interruption } = this.#options;
     const samples: Holdings[] = [];
     const endMs = performance.now() + durationMs;
-    while (performance.now() < endMs && !isInterrupted() && node.daemon.end === undefined) {
+    while (performance.now() < endMs && !interruption.aborted && node.daemon.end === undefined) {
       await sleep(Math.min(course.sampleEveryMs, Math.max(1, endMs - performance.now())));
       if (node.daemon.end === undefined) samples.push(await node.holdings());
       this.#peakVolumes = Math.max(this.#peakVolumes, this.#crowd.volumes);
