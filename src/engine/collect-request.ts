@@ -9,6 +9,7 @@ import type { Volume } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
 import { type Attempts, assessDisk, collectByRule, collectNamed, whyNot } from "./collect.ts";
 import { collectSandboxesOnRequest } from "./collect-sandboxes-request.ts";
+import { retire } from "./destroy.ts";
 import type { CollectOutcome, CollectRequest, CollectView } from "./engine.ts";
 import { giveUpLost, whyNotLost } from "./give-up.ts";
 import { lookForHolds } from "./holds.ts";
@@ -70,9 +71,13 @@ async function collectThese(
   { dryRun, lost }: CollectRequest,
 ): Promise<Attempts> {
   const uuids = volumes.map(({ uuid }) => uuid);
-  if (lost !== true) return dryRun ? preview(parts, volumes) : collectNamed(parts, signal, actor, uuids);
-  if (dryRun) return new Map(volumes.map((volume) => [volume.uuid, whyNotLost(parts, volume)]));
-  return giveUpLost(parts, actor, uuids);
+  if (dryRun && lost === true) return new Map(volumes.map((volume) => [volume.uuid, whyNotLost(parts, volume)]));
+  if (dryRun) return preview(parts, volumes);
+  if (lost === true) return giveUpLost(parts, actor, uuids);
+  const destroying = volumes.filter(({ phase }) => phase === "destroying");
+  // What a full disk has stopped does not wait for the next reconcile.
+  await retire(parts, destroying);
+  return collectNamed(parts, signal, actor, uuids);
 }
 
 /** What is shown of a volume that is or will be collected. */

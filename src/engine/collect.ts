@@ -196,11 +196,13 @@ function requireCollectable(
   hold: string | undefined,
 ): asserts volume is Volume {
   if (volume === undefined) throw new HoldfastError("no_such_volume", "Cannot collect: the volume is gone already");
-  const refuse = (code: ErrorCode, reason: string): never => {
+  const refuse: (code: ErrorCode, reason: string) => never = (code, reason) => {
     throw new HoldfastError(code, `Cannot collect volume ${nameOf(volume)}: ${reason}`);
   };
-  const refusal = volume.phase === "live" ? "in_use" : refusalOf(volume.phase, "collect");
-  if (refusal !== undefined) refuse(refusal, `it is ${volume.phase}, destroy it first`);
+  if (volume.phase === "live") return refuse("in_use", "it is live, destroy it first");
+  const refusal = refusalOf(volume.phase, "collect");
+  const failure = parts.observations.failureOf(volume.uuid);
+  if (refusal !== undefined) refuse(refusal, `it is not in trash yet${failure === undefined ? "" : `: ${failure}`}`);
   if (volume.phase === "retained" && volume.pinned === true) refuse("protected", "it is pinned, unpin it first");
   if (hold !== undefined) refuse("in_use", hold);
   const [container] = parts.ledger.state.containersOf(volume.uuid);

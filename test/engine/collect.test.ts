@@ -269,6 +269,26 @@ describe("collect on request", () => {
     expect(await rig.states()).toEqual(["other retained"]);
   });
 
+  test("first ends the destruction of a named one that a failure has stopped", async () => {
+    const rig = await startEmpty();
+    rig.disk.failNext("drop", new Error("No space left on device"));
+    const { uuid } = await destroyed(rig, "db");
+    expect(await rig.states()).toEqual(["db destroying"]);
+    const { collected } = await gc(rig, { uuids: [uuid] });
+    expect(idsOf(collected)).toEqual(["db"]);
+    expect(await rig.states()).toEqual([]);
+  });
+
+  test("keeps a named one whose destruction fails again, with the reason", async () => {
+    const rig = await startEmpty();
+    const { uuid } = await rig.create("db");
+    rig.disk.failAlways(new Error("No space left on device"));
+    await rig.destroy("db");
+    const { collected, kept } = await gc(rig, { uuids: [uuid] });
+    expect(collected).toEqual([]);
+    expect(kept[0]?.reason).toContain("it is not in trash yet: Cannot move volume ads/db to trash: No space left");
+  });
+
   test("keeps a named one that is held, with the reason", async () => {
     const rig = await startEmpty();
     const { uuid } = await destroyed(rig, "db");
