@@ -15,6 +15,8 @@ export default defineConfig({
           pool: "forks",
           testTimeout: 30_000,
           hookTimeout: 60_000,
+          // A kernel that is busy elsewhere takes its time to let go of a namespace.
+          expect: { poll: { timeout: 10_000 } },
         },
       },
       guestProject,
