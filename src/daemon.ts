@@ -48,7 +48,7 @@ import type { Disk } from "./ports/disk.ts";
 import type { Log } from "./ports/log.ts";
 import { reportReady } from "./service.ts";
 import { openCheckpoint } from "./store/checkpoint.ts";
-import { encodeNodeLabel, encodeVolumeLabel } from "./store/label.ts";
+import { decodeVolumeLabel, encodeNodeLabel, encodeVolumeLabel } from "./store/label.ts";
 
 export interface DaemonOptions {
   /** For development and tests: takes a work root that does not outlive a reboot. */
@@ -153,7 +153,11 @@ async function startParts(
     const root = source.type === "ROOT" ? workRoot.path : source.root;
     // Also where a disk has gone away, processes may still hold what was on it.
     if (!diskRoots.includes(root)) diskRoots.push(root);
-    const labels = { encodeVolume: encodeVolumeLabel, encodeNode: encodeNodeLabel };
+    const labels = {
+      encodeVolume: encodeVolumeLabel,
+      decodeVolume: decodeVolumeLabel,
+      encodeNode: encodeNodeLabel,
+    };
     const { projectRange } = settings;
     const spares = { min: settings.spares, max: 2 * settings.spares };
     return openDirectoryDisk({ root, source, labels, log, selinux, projectRange, spares });

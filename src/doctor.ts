@@ -320,7 +320,9 @@ function examineVolume(volume: Volume, survey: Survey): Finding[] {
   const check = `volume ${nameOf(volume)} (${volume.uuid})`;
   const found = survey.volumes.filter(({ uuid }) => uuid === volume.uuid);
   if (volume.phase === "live") return examineLive(check, volume, found);
-  const gone = volume.phase === "retained" && !found.some(({ directory }) => directory !== undefined);
+  const place = found.find(({ directory }) => directory !== undefined);
+  if (place !== undefined) return volume.phase === "collecting" ? [] : examineVolumeLabel(check, volume, place);
+  const gone = volume.phase === "retained";
   return gone ? [doubt(check, "its content is gone from trash: the daemon forgets it at its next start")] : [];
 }
 
@@ -336,6 +338,10 @@ function examineLive(check: string, volume: Volume, places: readonly SurveyedVol
   if (!sameDirectory(found.directory, volume.directory)) {
     return [bad(check, "its directory is another one than was recorded: run holdfast rebuild if that is meant")];
   }
+  return examineVolumeLabel(check, volume, found);
+}
+
+function examineVolumeLabel(check: string, volume: Volume, found: SurveyedVolume): Finding[] {
   const revision = revisionOf(found);
   if (revision === volume.revision) return [];
   // Labels are written behind the commit.

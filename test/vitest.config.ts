@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 import { counts } from "./counts.ts";
 import { guestProject } from "./guest/project.ts";
+import { apart } from "./support/apart-pool.ts";
 
 export default defineConfig({
   root: `${import.meta.dirname}/..`,
@@ -11,8 +12,8 @@ export default defineConfig({
         test: {
           name: "host",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/guest/suites/**"],
-          pool: "forks",
+          exclude: ["test/guest/suites/**", "test/prove/*.test.ts"],
+          ...apart,
           testTimeout: 30_000,
           hookTimeout: 60_000,
           // A kernel that is busy elsewhere takes its time to let go of a namespace.
@@ -20,6 +21,14 @@ export default defineConfig({
         },
       },
       guestProject,
+      {
+        test: {
+          name: "prove",
+          include: ["test/prove/*.test.ts"],
+          ...apart,
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 });

@@ -23,7 +23,8 @@ export class Labeller {
   readonly #ledger: Ledger;
   /** Revisions that were given out and whose labels are not yet known to be on disk. */
   readonly #outstanding = new Map<number, Incarnation>();
-  #unsynced = new Map<Disk, Map<Incarnation, number>>();
+  /** With all revisions that the label had since it was synced: the last one stands for them. */
+  #unsynced = new Map<Disk, Map<Incarnation, readonly number[]>>();
   #staleNodeLabels = new Set<Disk>();
   #scheduled: (() => void) | undefined;
   /** Something was written since the last look. */
@@ -56,8 +57,9 @@ export class Labeller {
       if (disk === undefined) continue;
       try {
         disk.writeLabel(volume);
-        const unsynced = this.#unsynced.get(disk) ?? new Map<Incarnation, number>();
-        this.#unsynced.set(disk, unsynced.set(volume.uuid, volume.revision));
+        const unsynced = this.#unsynced.get(disk) ?? new Map<Incarnation, readonly number[]>();
+        const revisions = [...(unsynced.get(volume.uuid) ?? []), volume.revision];
+        this.#unsynced.set(disk, unsynced.set(volume.uuid, revisions));
       } catch (error) {
         this.#ports.log.warn({ error, volume: volume.uuid }, "Cannot write a volume's label");
       }
@@ -77,6 +79,28 @@ export class Labeller {
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
     this.reservationsChanged();
+  }
+
+  /** Writes labels anew that are missing, damaged or old, whatever became of them since they were written. */
+  async repair(signal: AbortSignal): Promise<void> {
+    const volumes = [...this.#ledger.state.volumes.values()];
+    for (let start = 0; start < volumes.length && !signal.aborted; start += LABELS_PER_SLICE) {
+      if (start > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      const some = volumes.slice(start, start + LABELS_PER_SLICE);
+      const bad = some.flatMap(({ uuid }) => this.#badlyLabelled(uuid));
+      for (const { uuid } of bad)
+        this.#ports.log.warn({ volume: uuid }, "A label is missing, damaged or old, and is written anew");
+      this.write(bad);
+    }
+  }
+
+  /** A label that is newer than the record stays: it may be the checkpoint that is of an earlier time. */
+  #badlyLabelled(uuid: Incarnation): Volume | readonly [] {
+    const volume = this.#ledger.state.volumes.get(uuid);
+    // What is being adopted has none yet.
+    if (volume === undefined || volume.origin !== undefined || !this.#needsLabel(uuid)) return [];
+    const disk = this.#ports.disks.get(sourceKey(volume.source));
+    return disk === undefined || (disk.labelRevision(volume) ?? -1) >= volume.revision ? [] : volume;
   }
 
   /** A volume as it is by now: its label must not fall behind the one that an operation wrote meanwhile. */
@@ -155,9 +179,10 @@ export class Labeller {
   }
 
   /** What was written again meanwhile has yet to be synced. */
-  #markSynced(disk: Disk, labels: ReadonlyMap<Incarnation, number>): void {
-    for (const [uuid, revision] of labels) {
-      if (this.#unsynced.get(disk)?.get(uuid) !== revision) this.#outstanding.delete(revision);
+  #markSynced(disk: Disk, labels: ReadonlyMap<Incarnation, readonly number[]>): void {
+    for (const [uuid, revisions] of labels) {
+      const again = this.#unsynced.get(disk)?.get(uuid) ?? [];
+      for (const revision of revisions) if (!again.includes(revision)) this.#outstanding.delete(revision);
     }
   }
 

@@ -167,7 +167,9 @@ export class NodeEngine implements Engine {
     this.#recovery = summary;
     this.#ready = true;
     this.#endings.watchAll();
-    this.#behind = this.#guarded("Cannot finish the recovery behind readiness", () => recoverBehind(this.#parts, rest));
+    this.#behind = this.#guarded("Cannot finish the recovery behind readiness", () =>
+      recoverBehind(this.#parts, rest, this.#stopping.signal),
+    );
     this.#scheduleReconcile();
     this.#collector.start();
     this.#accountant.start();

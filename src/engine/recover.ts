@@ -49,10 +49,11 @@ export function claimVolumes({ ledger }: Pick<Parts, "ledger">, disk: Disk): voi
   disk.claim([...ledger.state.volumes.values()].filter(({ source }) => sourceKey(source) === key));
 }
 
-/** What may be many, and is done behind readiness: further directories, labels that a crash may have lost, orphans. */
-export async function recoverBehind(parts: Parts, rest: readonly Volume[]): Promise<void> {
+/** What may be many, and is done behind readiness: further directories, labels that were lost or spoiled, orphans. */
+export async function recoverBehind(parts: Parts, rest: readonly Volume[], signal: AbortSignal): Promise<void> {
   await reconcileVolumes(parts, rest);
   await parts.labeller.rewriteStale();
+  await parts.labeller.repair(signal);
   // The node's own label tells a lost checkpoint from a first start, so it does not wait for quiet.
   await parts.labeller.flush();
   await findOrphans(parts);

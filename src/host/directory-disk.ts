@@ -55,7 +55,7 @@ export interface DirectoryDiskOptions {
   /** Absolute path of an existing directory. */
   readonly root: string;
   readonly source: DiskSource;
-  readonly labels: Pick<LabelCodec, "encodeVolume" | "encodeNode">;
+  readonly labels: Pick<LabelCodec, "encodeVolume" | "decodeVolume" | "encodeNode">;
   readonly log: Log;
   /** The least and the most spares to keep ready. */
   readonly spares?: { readonly min: number; readonly max: number };
@@ -253,6 +253,10 @@ class DirectoryDisk implements Disk {
       throw diskError(`Cannot label volume ${nameOf(volume)}`, error);
     }
     this.#pool.claim(volume.uuid);
+  }
+
+  labelRevision(volume: Volume): number | undefined {
+    return this.#labels.revision(volume);
   }
 
   async syncLabels(uuids: readonly Incarnation[]): Promise<void> {

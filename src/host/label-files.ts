@@ -10,12 +10,14 @@ import type { LabelCodec } from "../ports/labels.ts";
 import type { Log } from "../ports/log.ts";
 import { syncAt, syncEach } from "./durable.ts";
 import { contentOf, PRIVATE_MODE, SCOPE } from "./incarnation.ts";
-import { createFile, removeIfPresent, replaceFile } from "./small-files.ts";
+import { createFile, readSmallFile, removeIfPresent, replaceFile } from "./small-files.ts";
 import { isErrno, mkdirat, O, openat2, readlinkat, renameat2, symlinkat, unlinkat } from "./syscalls.ts";
 
 /** A symlink on its way into its role's directory. */
 export const NEW_LINK = "link.new";
 const NAME_BYTES_MAX = 255;
+/** A label is a few hundred bytes; anything larger is none. */
+export const LABEL_BYTES_MAX = 1024 * 1024;
 
 /** Descriptors that stay open while the disk is. */
 export interface LabelPlaces {
@@ -29,6 +31,8 @@ export interface LabelPlaces {
 export interface LabelFiles {
   /** Writes label and symlink. @throws `damaged` when the directory is gone */
   write(volume: Volume): void;
+  /** What the label says; `undefined` when there is none, or none that can be read. */
+  revision(volume: Volume): number | undefined;
   /** Makes labels durable, and every symlink that changed since the last time. Missing ones are skipped. */
   sync(uuids: readonly Incarnation[]): Promise<void>;
   /** Puts the symlink to this volume, in place of one to another incarnation. */
@@ -39,7 +43,11 @@ export interface LabelFiles {
   remove(uuid: Incarnation): void;
 }
 
-export function openLabelFiles(places: LabelPlaces, codec: Pick<LabelCodec, "encodeVolume">, log: Log): LabelFiles {
+export function openLabelFiles(
+  places: LabelPlaces,
+  codec: Pick<LabelCodec, "encodeVolume" | "decodeVolume">,
+  log: Log,
+): LabelFiles {
   /** Role directories that changed since they were synced; `.` is the directory of them all. */
   let changed = new Set<string>();
 
@@ -50,6 +58,19 @@ export function openLabelFiles(places: LabelPlaces, codec: Pick<LabelCodec, "enc
       throw new HoldfastError("damaged", `Cannot label volume ${volume.role}/${volume.id}: its directory is missing`);
     }
     if (volume.phase === "live") link(volume);
+  }
+
+  function revision(volume: Volume): number | undefined {
+    for (const place of placesOf(places, volume)) {
+      const bytes = readSmallFile(place, labelOf(volume.uuid), LABEL_BYTES_MAX);
+      if (bytes === undefined) continue;
+      try {
+        return codec.decodeVolume(bytes).revision;
+      } catch {
+        return undefined;
+      }
+    }
+    return undefined;
   }
 
   async function sync(uuids: readonly Incarnation[]): Promise<void> {
@@ -114,7 +135,7 @@ export function openLabelFiles(places: LabelPlaces, codec: Pick<LabelCodec, "enc
     removeIfPresent(places.volumesFd, labelOf(uuid));
   }
 
-  return { write, sync, link, unlink, remove };
+  return { write, revision, sync, link, unlink, remove };
 }
 
 /** `false` when the volume's directory is not here. */

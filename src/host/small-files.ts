@@ -1,5 +1,5 @@
 /** Small files below an open directory, written whole. */
-import { closeSync, constants, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, readFileSync, writeSync } from "node:fs";
 import { syncAt, syncDescriptor } from "./durable.ts";
 import { SCOPE } from "./incarnation.ts";
 import { isErrno, O, openat2, renameat2, unlinkat } from "./syscalls.ts";
@@ -25,6 +25,22 @@ export async function replaceFileDurably(dirFd: number, name: string, bytes: Buf
   await syncAt(dirFd, draft, { directory: false, resolve: SCOPE });
   renameat2(dirFd, draft, dirFd, name, 0);
   await syncDescriptor(dirFd);
+}
+
+/** A file that is no longer than that; `undefined` for anything else, or nothing. */
+export function readSmallFile(dirFd: number, path: string, bytesMax: number): Buffer | undefined {
+  let fd: number;
+  try {
+    fd = openat2(dirFd, path, { flags: constants.O_RDONLY | constants.O_NONBLOCK, resolve: SCOPE });
+  } catch {
+    return undefined;
+  }
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFile() && stat.size <= bytesMax ? readFileSync(fd) : undefined;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 export function removeIfPresent(dirFd: number, path: string): void {

@@ -2,12 +2,14 @@
  * Everything that lies on a disk, read without a checkpoint: for `rebuild`, for `doctor`, and for telling a first start
  * from a lost checkpoint. All of it is the daemon's own, behind mode 0700; no container can write here.
  */
-import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { DirectoryIdentity } from "../domain/records.ts";
 import type { Incarnation } from "../domain/units.ts";
 import { contentOf, examineContent, isIncarnation, SCOPE } from "./incarnation.ts";
+import { LABEL_BYTES_MAX } from "./label-files.ts";
 import { getSelinuxLabel } from "./selinux.ts";
+import { readSmallFile } from "./small-files.ts";
 import { AT, O, openat2, statx } from "./syscalls.ts";
 
 export interface SurveyedVolume {
@@ -30,15 +32,21 @@ export interface Survey {
   readonly volumes: readonly SurveyedVolume[];
 }
 
-/** A label is a few hundred bytes; anything larger is none. */
-const LABEL_BYTES_MAX = 1024 * 1024;
-
 export function surveyDisk(root: string): Survey {
-  const node = readLabel(join(root, "label"));
+  const node = readNodeLabel(root);
   return {
     ...(node === undefined ? {} : { node }),
     volumes: [...surveyPlace(root, "volumes"), ...surveyPlace(root, "trash")],
   };
+}
+
+function readNodeLabel(root: string): Buffer | undefined {
+  const fd = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return readSmallFile(fd, "label", LABEL_BYTES_MAX);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Whether anything here ever belonged to a checkpoint. A work root without any of it is a new one. */
@@ -89,7 +97,7 @@ function surveyPlace(root: string, place: SurveyedVolume["place"]): SurveyedVolu
   try {
     const parent = { fd, mountId: statx(fd, "", AT.EMPTY_PATH).mountId };
     return uuids.map((uuid) => {
-      const label = readLabel(join(folder, uuid, "label"));
+      const label = readSmallFile(fd, `${uuid}/label`, LABEL_BYTES_MAX);
       const finding = examineContent(parent, uuid);
       return {
         uuid,
@@ -111,21 +119,6 @@ function incarnationsIn(folder: string): Incarnation[] {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
-  }
-}
-
-function readLabel(path: string): Buffer | undefined {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const stat = fstatSync(fd);
-    return stat.isFile() && stat.size <= LABEL_BYTES_MAX ? readFileSync(fd) : undefined;
-  } finally {
-    closeSync(fd);
   }
 }
 

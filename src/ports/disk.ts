@@ -111,6 +111,8 @@ export interface Disk {
    * returns, durable after `syncLabels`. A symlink that points to another incarnation is replaced.
    */
   writeLabel(volume: Volume): void;
+  /** The revision that the volume's label has; `undefined` when there is none, or none that can be read. */
+  labelRevision(volume: Volume): number | undefined;
   /** Makes labels and symlinks durable; labels of directories that are gone are skipped. */
   syncLabels(uuids: readonly Incarnation[]): Promise<void>;
   /** Replaces the disk's own label, durable. */

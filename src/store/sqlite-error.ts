@@ -9,6 +9,9 @@ export function sqliteCode(error: unknown): number | undefined {
   return error.errcode & 0xff;
 }
 
+/** An I/O error that is none: the disk answers, and the file ends too soon. */
+const SHORT_READ = 522;
+
 /** The log could not be synced: what SQLite took for committed may not be on the disk. */
 export class SyncFailure extends Error {
   constructor(cause: unknown) {
@@ -39,6 +42,10 @@ export function explainFailure(error: unknown, action: string): HoldfastError {
       `Cannot ${action}: the checkpoint's disk is full, nothing was stored`,
       options,
     );
+  }
+  if (error instanceof Error && "errcode" in error && error.errcode === SHORT_READ) {
+    const message = `Cannot ${action}: it is shorter than it was written, run holdfast rebuild`;
+    return new HoldfastError("damaged", message, options);
   }
   if (error instanceof Error && (isDiskFailure(error) || "syscall" in error)) {
     return new HoldfastError("unavailable", `Cannot ${action}: ${error.message}`, options);

@@ -3,8 +3,10 @@ import { renameSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { HoldfastError } from "../domain/error.ts";
+import { damagedCheckpoint } from "./damaged.ts";
 import { addTable, copyDatabase, schemaVersion } from "./database.ts";
 import { type CheckpointPaths, makePrivateFile, syncDirectory, syncFile } from "./files.ts";
+import { SqliteCode, sqliteCode } from "./sqlite-error.ts";
 
 /** Changes tables and rows from one version to the next; runs inside a transaction. */
 export type Upgrade = (database: DatabaseSync) => void;
@@ -24,7 +26,7 @@ export function latestVersion(upgrades: readonly Upgrade[] = UPGRADES): number {
 
 /**
  * All upgrades happen in one transaction, after `checkpoint.v<N>` is durable; putting that back undoes them.
- * @throws `damaged` for a checkpoint of a newer version
+ * @throws `damaged` for a checkpoint of a newer version, or of one that is not its own
  */
 export function upgradeDatabase(
   database: DatabaseSync,
@@ -39,6 +41,7 @@ export function upgradeDatabase(
     throw new HoldfastError("damaged", message);
   }
   if (version === latest) return;
+  if (version < 1) throw notItsVersion(paths, version);
   keepCopy(database, paths, version);
   database.exec("begin");
   try {
@@ -46,9 +49,15 @@ export function upgradeDatabase(
     database.exec(`pragma user_version=${latest}; commit`);
   } catch (cause) {
     if (database.isTransaction) database.exec("rollback");
+    if (sqliteCode(cause) === SqliteCode.error) throw notItsVersion(paths, version, cause);
     const message = `Cannot upgrade the checkpoint ${paths.checkpoint} from version ${version} to ${latest}: nothing changed`;
     throw new HoldfastError("unavailable", message, { cause });
   }
+}
+
+/** As it is after a flipped bit of the version: a table that shall be made is there. */
+function notItsVersion({ checkpoint }: CheckpointPaths, version: number, cause?: unknown): HoldfastError {
+  return damagedCheckpoint(checkpoint, `its tables are not those of its schema version ${version}`, cause);
 }
 
 function keepCopy(database: DatabaseSync, paths: CheckpointPaths, version: number): void {

@@ -29,6 +29,8 @@ export interface DiskWorld {
   swap(uuid: Incarnation): void;
   /** The id in the label, `undefined` without one. */
   labelledId(uuid: Incarnation): string | undefined;
+  /** What is in the label is no label any more. */
+  spoilLabel(uuid: Incarnation): void;
   /** The incarnation that the symlink of this name points to. */
   link(name: Pick<Volume, "role" | "id">): Incarnation | undefined;
   dispose(): Promise<void>;
@@ -54,6 +56,21 @@ export function diskContract(name: string, make: () => Promise<DiskWorld>): void
       const volume = await create();
       world.lose(volume.uuid);
       await expect(disk.drop(volume)).rejects.toMatchObject({ code: "damaged" });
+    });
+
+    test("labelRevision knows none for a volume that was never labelled, nor for a label that was spoiled", async () => {
+      expect(disk.labelRevision(volumeOn(await takeOne(disk)))).toBeUndefined();
+      const volume = await create();
+      world.spoilLabel(volume.uuid);
+      expect(disk.labelRevision(volume)).toBeUndefined();
+    });
+
+    test("labelRevision is what was written last, in trash too", async () => {
+      const volume = await create();
+      disk.writeLabel({ ...volume, revision: volume.revision + 7 });
+      expect(disk.labelRevision(volume)).toBe(volume.revision + 7);
+      await disk.drop(volume);
+      expect(disk.labelRevision({ ...volume, phase: "retained" })).toBe(volume.revision + 7);
     });
 
     test("drop refuses another directory in the volume's place, and leaves it", async () => {

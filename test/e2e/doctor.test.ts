@@ -139,6 +139,20 @@ describe("doctor of a stopped node", () => {
     );
   });
 
+  test("finds a spoiled label", async () => {
+    const label = path.join(volume.path, "../label");
+    const sound = await readFile(label);
+    await writeFile(label, sound.subarray(0, -2));
+    const { status, findings } = await diagnose();
+    await writeFile(label, sound);
+    expect(status).toBe(0);
+    expect(findings).toContainEqual({
+      verdict: "doubt",
+      check: `volume ads/db (${volume.uuid})`,
+      detail: "its label is missing, damaged or old: the daemon writes it anew at its next start",
+    });
+  });
+
   test("finds a directory that no record names, which is no failure", async () => {
     const orphan = path.join(daemon.workRoot, "volumes/0b7f2c1e-5d3a-4c55-9a54-1f6f0c7d2e11");
     await mkdir(path.join(orphan, "content/data"), { recursive: true });

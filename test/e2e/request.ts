@@ -16,12 +16,12 @@ export interface Answer {
   readonly text: string;
 }
 
-/** One HTTP call on a connection of its own. */
-export function request(door: Door, call: Call): Promise<Answer> {
+/** One HTTP call, on a connection of its own unless there is an agent. */
+export function request(door: Door, call: Call, agent: http.Agent | false = false): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const body = typeof call.body === "object" ? JSON.stringify(call.body) : (call.body as string | undefined);
   const headers = { ...(typeof call.body === "object" && { "content-type": "application/json" }), ...call.headers };
-  const outgoing = http.request({ ...door, agent: false, method: call.method ?? "GET", path: call.path, headers });
+  const outgoing = http.request({ ...door, agent, method: call.method ?? "GET", path: call.path, headers });
   outgoing.on("error", reject);
   outgoing.on("response", (incoming) => {
     const chunks: Buffer[] = [];

@@ -82,6 +82,16 @@ describe("labels on disk", () => {
     expect(uuids).toEqual([]);
   });
 
+  test("are noted when they were written twice before they were on disk, so that a start rewrites none", async () => {
+    const rig = await startRig();
+    await rig.create("db");
+    await rig.perform(SHRINK);
+    await rig.syncLabels();
+    const uuids = written(rig);
+    await rig.restart();
+    expect(uuids).toEqual([]);
+  });
+
   test("are rewritten where the note is missing, and only there", async () => {
     const rig = await startRig();
     await rig.create("db");

@@ -33,6 +33,35 @@ describe("start", () => {
     expect([bootId, mountBackend]).toEqual([rig.clock.bootId(), "bind"]);
   });
 
+  test("a label that was spoiled since it was written is written anew, in trash too, and no other", async () => {
+    const rig = await startRig();
+    const [live, sound] = [await rig.create("db"), await rig.create("logs")];
+    const retained = await rig.create("old");
+    await rig.destroy("old");
+    await rig.engine.stop();
+    for (const { uuid } of [live, retained]) rig.disk.spoilLabel(uuid);
+    const written: string[] = [];
+    const { writeLabel } = rig.disk;
+    rig.disk.writeLabel = (volume) => {
+      written.push(volume.id);
+      writeLabel.call(rig.disk, volume);
+    };
+    await rig.restart();
+    await settle();
+    expect(written.toSorted()).toEqual(["db", "old"]);
+    expect(rig.disk.label(sound.uuid)?.id).toBe("logs");
+  });
+
+  test("a label that is newer than its record is left alone", async () => {
+    const rig = await startRig();
+    const volume = await rig.create("db");
+    await rig.engine.stop();
+    rig.disk.writeLabel({ ...volume, revision: volume.revision + 5, shared: true });
+    await rig.restart();
+    await settle();
+    expect(rig.disk.label(volume.uuid)?.shared).toBe(true);
+  });
+
   test("a damaged record harms nobody else, and its directory is neither orphan nor spare", async () => {
     const rig = await startRig();
     const { uuid } = await rig.create("db");

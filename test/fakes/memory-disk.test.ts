@@ -22,6 +22,7 @@ async function openWorld(enforcement: "project-quota" | "nothing"): Promise<Disk
     lose: (uuid) => disk.lose(uuid),
     swap: (uuid) => disk.swap(uuid),
     labelledId: (uuid) => disk.label(uuid)?.id,
+    spoilLabel: (uuid) => disk.spoilLabel(uuid),
     link: (name) => disk.link(name),
     async dispose() {},
   };

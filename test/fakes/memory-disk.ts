@@ -193,6 +193,10 @@ export class MemoryDisk implements Disk {
     if (volume.phase === "live") this.#links.set(linkOf(volume), volume.uuid);
   }
 
+  labelRevision({ uuid }: Volume): number | undefined {
+    return this.label(uuid)?.revision;
+  }
+
   async syncLabels(uuids: readonly Incarnation[]): Promise<void> {
     await this.#enter("syncLabels");
     for (const uuid of uuids) {
@@ -388,6 +392,12 @@ export class MemoryDisk implements Disk {
   /** How many files a container wrote. */
   files(uuid: Incarnation): number {
     return this.#place(uuid).files;
+  }
+
+  /** Somebody spoils it. */
+  spoilLabel(uuid: Incarnation): void {
+    const place = this.#find(uuid);
+    if (place !== undefined) delete place.label;
   }
 
   /** The label as a reader finds it. */

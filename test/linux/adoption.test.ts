@@ -27,13 +27,9 @@ import { getInodeFlags, INODE, MS, mount, setInodeFlags, UMOUNT, umount2 } from 
 import type { Disk } from "../../src/ports/disk.ts";
 import { createMemoryLog } from "../auth/memory-log.ts";
 import { isRoot, mayMount } from "../e2e/privileges.ts";
+import { PLAIN_LABELS } from "../support/directory-world.ts";
 import { racing } from "../support/racing.ts";
 import { volumeOn } from "../support/sample-volume.ts";
-
-const labels = {
-  encodeVolume: (volume: object) => Buffer.from(JSON.stringify(volume)),
-  encodeNode: (label: object) => Buffer.from(JSON.stringify(label)),
-};
 
 let base: string;
 let root: string;
@@ -56,7 +52,13 @@ afterEach(async () => {
 });
 
 function open(source: DiskSource = ROOT_DISK, at = root): Promise<Disk> {
-  return openDirectoryDisk({ root: at, source, labels, log: createMemoryLog(), spares: { min: 2, max: 4 } });
+  return openDirectoryDisk({
+    root: at,
+    source,
+    labels: PLAIN_LABELS,
+    log: createMemoryLog(),
+    spares: { min: 2, max: 4 },
+  });
 }
 
 /** A directory with a file in it. */

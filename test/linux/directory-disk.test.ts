@@ -10,12 +10,8 @@ import { MS, mount, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
 import type { Disk } from "../../src/ports/disk.ts";
 import { createMemoryLog } from "../auth/memory-log.ts";
 import { mayMount } from "../e2e/privileges.ts";
+import { PLAIN_LABELS } from "../support/directory-world.ts";
 import { volumeOn } from "../support/sample-volume.ts";
-
-const labels = {
-  encodeVolume: (volume: object) => Buffer.from(JSON.stringify(volume)),
-  encodeNode: (label: object) => Buffer.from(JSON.stringify(label)),
-};
 
 describe.runIf(mayMount).each([
   { type: "ext4", size: "16M", mkfs: ["mkfs.ext4", "-q", "-m", "0"], spares: 64 },
@@ -35,7 +31,7 @@ describe.runIf(mayMount).each([
     disk = await openDirectoryDisk({
       root,
       source: ROOT_DISK,
-      labels,
+      labels: PLAIN_LABELS,
       log: createMemoryLog(),
       spares: { min: spares, max: spares },
     });
@@ -115,7 +111,12 @@ describe.runIf(mayMount).each([
     mkdirSync(`${base}/other/trash`, { recursive: true });
     mount(root, `${base}/other/trash`, null, MS.BIND);
     try {
-      const other = openDirectoryDisk({ root: `${base}/other`, source: ROOT_DISK, labels, log: createMemoryLog() });
+      const other = openDirectoryDisk({
+        root: `${base}/other`,
+        source: ROOT_DISK,
+        labels: PLAIN_LABELS,
+        log: createMemoryLog(),
+      });
       await expect(other).rejects.toMatchObject({ code: "conflict" });
     } finally {
       umount2(`${base}/other/trash`, UMOUNT.NOFOLLOW);

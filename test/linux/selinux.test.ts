@@ -12,15 +12,11 @@ import type { Disk } from "../../src/ports/disk.ts";
 import { createMemoryLog } from "../auth/memory-log.ts";
 import { refusalOf } from "../domain/refusals.ts";
 import { mayMount } from "../e2e/privileges.ts";
+import { PLAIN_LABELS } from "../support/directory-world.ts";
 import { volumeOn } from "../support/sample-volume.ts";
 
 const LABEL = "system_u:object_r:container_file_t:s0";
 const IMMUTABLE = 0x10;
-
-const labels = {
-  encodeVolume: (volume: object) => Buffer.from(JSON.stringify(volume)),
-  encodeNode: (label: object) => Buffer.from(JSON.stringify(label)),
-};
 
 describe.runIf(mayMount)("SELinux labels", () => {
   let base: string;
@@ -45,7 +41,14 @@ describe.runIf(mayMount)("SELinux labels", () => {
         ? undefined
         : { label, required, onUnlabelled: (notice: string) => void notices.push(notice) };
     const spares = { min: 4, max: 8 };
-    disk = await openDirectoryDisk({ root: base, source: ROOT_DISK, labels, log: createMemoryLog(), spares, selinux });
+    disk = await openDirectoryDisk({
+      root: base,
+      source: ROOT_DISK,
+      labels: PLAIN_LABELS,
+      log: createMemoryLog(),
+      spares,
+      selinux,
+    });
     return disk;
   }
 

@@ -172,6 +172,7 @@ export function mortalDisk(disk: Disk, life: Life, onUndo: (volume: Volume) => v
     take: (count) => life.call(() => disk.take(count)),
     giveBack: (spares) => life.act(() => disk.giveBack(spares)),
     writeLabel: (volume) => life.act(() => disk.writeLabel(volume)),
+    labelRevision: (volume) => life.act(() => disk.labelRevision(volume)),
     syncLabels: (uuids) => life.call(() => disk.syncLabels(uuids)),
     writeNodeLabel: (label) => life.call(() => disk.writeNodeLabel(label)),
     examine: (uuid) => life.act(() => disk.examine(uuid)),

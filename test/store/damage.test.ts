@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -12,6 +12,7 @@ import {
   removeVolume,
   sampleUuid,
   sampleVolume,
+  setApp,
   setContainer,
   setMarkedVolume,
   setVolume,
@@ -97,6 +98,16 @@ describe("a damaged checkpoint", () => {
       () => edit("pragma user_version = 7"),
       "it has schema version 7 and this program knows 3, start the newer program or run holdfast rebuild",
     ],
+    [
+      "calls itself older than its tables",
+      () => edit("pragma user_version = 2"),
+      "its tables are not those of its schema version 2, run holdfast rebuild",
+    ],
+    [
+      "has an impossible version",
+      () => edit("pragma user_version = -2147483645"),
+      "its tables are not those of its schema version -2147483645, run holdfast rebuild",
+    ],
   ])("that %s is refused with the way out, and left alone", async (_, damage, reason) => {
     damage();
     const before = readFileSync(place.checkpoint);
@@ -117,6 +128,16 @@ describe("a damaged checkpoint", () => {
     );
     expect(code).toBe("damaged");
     expect(message).toMatch(/^Cannot open the checkpoint \S+: SQLite's check says "[^\n]+", run holdfast rebuild$/);
+  });
+
+  it("of which only the beginning of a table is there is refused with the way out", async () => {
+    rmSync(place.checkpoint);
+    await commit(setApp());
+    truncateSync(place.checkpoint, statSync(place.checkpoint).size - PAGE_BYTES + 100);
+    await expect(open()).rejects.toMatchObject({
+      code: "damaged",
+      message: expect.stringMatching(/^Cannot read the checkpoint: it is shorter .*, run holdfast rebuild$/),
+    });
   });
 
   it("that is gone while its log is there is no first start", async () => {

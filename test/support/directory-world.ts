@@ -10,6 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import type { Volume } from "../../src/domain/records.ts";
 import { ROOT_DISK } from "../../src/domain/resource.ts";
 import type { Incarnation } from "../../src/domain/units.ts";
 import { type DirectoryDiskOptions, openDirectoryDisk } from "../../src/host/directory-disk.ts";
@@ -20,6 +21,7 @@ import { mayMount } from "../e2e/privileges.ts";
 
 export const PLAIN_LABELS: DirectoryDiskOptions["labels"] = {
   encodeVolume: (volume: object) => Buffer.from(JSON.stringify(volume)),
+  decodeVolume: (bytes) => JSON.parse(bytes.toString()) as Volume,
   encodeNode: (label: object) => Buffer.from(JSON.stringify(label)),
 };
 
@@ -86,6 +88,7 @@ export async function openDirectoryWorld({ root, purgedNames = 4, ...rest }: Wor
       const path = `${place(uuid)}/label`;
       return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).id : undefined;
     },
+    spoilLabel: (uuid) => writeFileSync(`${place(uuid)}/label`, "{"),
     link({ role, id }) {
       const path = `${root}/volumes/roles/${role.replaceAll("/", " ")}/${id}`;
       const target = existsSync(path) ? realpathSync(path).split("/") : [];

@@ -7,15 +7,12 @@ import type { MilliMb } from "../../../src/domain/units.ts";
 import { openDirectoryDisk } from "../../../src/host/directory-disk.ts";
 import type { Disk } from "../../../src/ports/disk.ts";
 import { createMemoryLog } from "../../auth/memory-log.ts";
+import { PLAIN_LABELS } from "../../support/directory-world.ts";
 import { volumeOn } from "../../support/sample-volume.ts";
 
 const { HOLDFAST_GUEST_EXT4: EXT4 = "", HOLDFAST_GUEST_XFS: XFS = "", HOLDFAST_GUEST_BTRFS: BTRFS = "" } = process.env;
 
 const MB = 2 ** 20;
-const labels = {
-  encodeVolume: (volume: object) => Buffer.from(JSON.stringify(volume)),
-  encodeNode: (label: object) => Buffer.from(JSON.stringify(label)),
-};
 
 describe.runIf(EXT4 !== "").each([
   ["ext4", EXT4],
@@ -32,7 +29,7 @@ describe.runIf(EXT4 !== "").each([
     disk = await openDirectoryDisk({
       root: `${base}/root`,
       source: ROOT_DISK,
-      labels,
+      labels: PLAIN_LABELS,
       log: createMemoryLog(),
       spares: { min: 2, max: 4 },
     });

@@ -77,7 +77,7 @@ export class Node {
   /** Resolves with what it said when it ends before the guest does. */
   async #run(guest: Guest, life: Life, hearing: Hearing): Promise<string> {
     const mounts = `mkdir /data /programs && mount -t ${this.fileSystem} /dev/vda /data && mount -o ro /dev/vdb /programs`;
-    // Machine code that is made as it runs costs an emulated processor more than it saves.
+    // A life is short, and making machine code is dear on an emulated processor.
     const program = `exec /programs/node --jitless /programs/guest-worker.js '${JSON.stringify(life)}'`;
     const onLine = (line: string) => hearing.hear(line);
     try {

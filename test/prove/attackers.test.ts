@@ -1,0 +1,4 @@
+import { attackers } from "./attackers.ts";
+import { proveInTests } from "./in-tests.ts";
+
+proveInTests(attackers);

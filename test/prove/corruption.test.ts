@@ -1,0 +1,4 @@
+import { corruption } from "./corruption.ts";
+import { proveInTests } from "./in-tests.ts";
+
+proveInTests(corruption);

@@ -1,0 +1,4 @@
+import { proveInTests } from "./in-tests.ts";
+import { mountAdversary } from "./mount-adversary.ts";
+
+proveInTests(mountAdversary);

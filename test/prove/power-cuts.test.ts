@@ -1,0 +1,4 @@
+import { proveInTests } from "./in-tests.ts";
+import { powerCuts } from "./power-cuts.ts";
+
+proveInTests(powerCuts);
