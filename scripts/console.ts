@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { build, type Metafile } from "esbuild";
+import { build, type Metafile, transform } from "esbuild";
 import type { ConsoleFile } from "../src/faces/console/files.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -32,10 +32,14 @@ export async function bundleConsole(): Promise<BundledConsole> {
     logLevel: "warning",
   });
   const scripts = outputFiles.map(({ path, text }) => ({ path: `${FOLDER}/${basename(path)}`, text, isLater: false }));
-  const others = ["style.css", "icon.svg"].map((name) => ({
-    path: `${FOLDER}/${name}`,
-    text: readFileSync(join(ROOT, "src/console", name), "utf8"),
-    isLater: false,
-  }));
+  const style = await transform(source("style.css"), { loader: "css", minify: true, target: "es2024" });
+  const others = [
+    { path: `${FOLDER}/style.css`, text: style.code.trim(), isLater: false },
+    { path: `${FOLDER}/icon.svg`, text: source("icon.svg"), isLater: false },
+  ];
   return { files: [...scripts, ...others], inputs: metafile.inputs };
+}
+
+function source(name: string): string {
+  return readFileSync(join(ROOT, "src/console", name), "utf8");
 }

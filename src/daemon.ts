@@ -30,6 +30,7 @@ import { createHolders } from "./host/holders.ts";
 import { openJournal } from "./host/journal.ts";
 import { lockWorkRoot } from "./host/lock.ts";
 import { createMounter } from "./host/mount-thread.ts";
+import { nodeKey } from "./host/node-key.ts";
 import { peerOf } from "./host/peer.ts";
 import { realPathOf } from "./host/real-path.ts";
 import { runtimeOf } from "./host/runtime-of.ts";
@@ -257,12 +258,14 @@ async function startParts(
     });
     stops.push(() => plugin.close());
   }
-  const scheduler = new Scheduler({ engine, clock, log, hostname: hostname() });
+  const idKey = await nodeKey(join(workRoot.path, "meta"), "framework-key", log);
+  const scheduler = new Scheduler({ engine, clock, log, hostname: hostname(), idKey });
   stops.push(() => scheduler.stop());
   frameworkNotices = () => scheduler.notices();
   const operator = await startOperatorHttp({
     engine,
     authenticator: access.authenticator,
+    accessChanges: access.changes,
     metrics,
     listen: settings.listen,
     listener: options.listeners?.get("http"),
@@ -271,7 +274,7 @@ async function startParts(
     version,
     log,
     share: (app) => {
-      addConsole(app, { hostname: hostname(), version });
+      addConsole(app, { engine, hostname: hostname(), version });
       addScheduler(app, scheduler, clock);
       addMarathonRoutes(app, { engine, hostname: hostname(), log, readBody: readJson });
     },
@@ -356,6 +359,8 @@ function liveGcSettings(current: () => Settings): NodeEngineOptions["gc"] {
 interface Access {
   readonly authenticator: () => Authenticator;
   readonly acls: () => Acls;
+  /** Calls back when either is another one. @returns what ends that */
+  readonly changes: (listener: () => void) => () => void;
 }
 
 /** Credentials and ACLs, read again whenever their files change; a broken file keeps the old ones and says so. */
@@ -373,13 +378,18 @@ async function loadAccess(
     return createBasicAuthenticator(credentials);
   };
   const loadAcls = async (): Promise<Acls> => (aclsFile === undefined ? PERMISSIVE : readAclsFile(aclsFile));
+  const listeners = new Set<() => void>();
+  const onChange = (): void => {
+    for (const listener of listeners) listener();
+  };
   const authenticator = createReloader({
     what: "credentials",
     initial: await loadAuthenticator(),
     load: loadAuthenticator,
     log,
+    onChange,
   });
-  const acls = createReloader({ what: "ACLs", initial: await loadAcls(), load: loadAcls, log });
+  const acls = createReloader({ what: "ACLs", initial: await loadAcls(), load: loadAcls, log, onChange });
   const files = [credentialsFile, aclsFile].filter((file) => file !== undefined);
   if (credentialsFile !== undefined) reloads.push(authenticator);
   if (aclsFile !== undefined) reloads.push(acls);
@@ -394,7 +404,11 @@ async function loadAccess(
     );
     stops.push(() => watcher.close());
   }
-  return { authenticator: () => authenticator.current, acls: () => acls.current };
+  const changes: Access["changes"] = (listener) => {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  };
+  return { authenticator: () => authenticator.current, acls: () => acls.current, changes };
 }
 
 /** What the operator declared, else what the work root's file system has. */

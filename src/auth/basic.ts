@@ -31,7 +31,11 @@ const NOBODY = { kind: "plain", digest: randomBytes(32) } as const satisfies Sec
 
 const ANONYMOUS: Actor = Object.freeze({ kind: "anonymous" });
 
-const OPEN: Authenticator = { required: false, authenticate: async () => ANONYMOUS };
+const OPEN: Authenticator = {
+  required: false,
+  authenticate: async () => ANONYMOUS,
+  secretMark: () => undefined,
+};
 
 /**
  * Knows these principals; without credentials everybody is anonymous. Credentials that change need a new one: what it
@@ -61,7 +65,18 @@ export function createBasicAuthenticator(
       if (login === undefined || !(await verify(login))) return undefined;
       return { kind: "principal", principal: login.principal as Principal };
     },
+    secretMark(principal) {
+      const secret = credentials.get(principal);
+      return secret && markOf(secret);
+    },
   };
+}
+
+/** Of a hash also its salt: nobody can tell whether another hash is of the same secret. */
+function markOf(secret: Secret): string {
+  if (secret.kind === "plain") return secret.digest.toString("base64");
+  const { hash, salt, ...cost } = secret.hashed;
+  return JSON.stringify([cost, salt.toString("base64"), hash.toString("base64")]);
 }
 
 /**

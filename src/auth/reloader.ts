@@ -16,9 +16,11 @@ export interface ReloaderOptions<T> {
   readonly initial: T;
   readonly load: () => Promise<T>;
   readonly log: Log;
+  /** Told when another value is in force. */
+  readonly onChange?: () => void;
 }
 
-export function createReloader<T>({ what, initial, load, log }: ReloaderOptions<T>): Reloader<T> {
+export function createReloader<T>({ what, initial, load, log, onChange }: ReloaderOptions<T>): Reloader<T> {
   let current = initial;
   let failure: string | undefined;
   let running: Promise<void> | undefined;
@@ -29,6 +31,7 @@ export function createReloader<T>({ what, initial, load, log }: ReloaderOptions<
       current = await load();
       failure = undefined;
       log.info({}, `Loaded the changed ${what}`);
+      onChange?.();
     } catch (error) {
       failure = `Cannot load the changed ${what}, the old ones stay in force: ${messageOf(error)}`;
       log.error({ error }, failure);

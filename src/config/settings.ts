@@ -198,14 +198,19 @@ function tlsOf(certFile: string | undefined, keyFile: string | undefined): Setti
   throw new HoldfastError("invalid", `Cannot use TLS: ${given} is given without ${missing}, expected both or neither`);
 }
 
-/** Refuses a layer with all its mistakes in one sentence; `label` is what its author calls a setting. */
+/** Nobody mends more at once. */
+const MISTAKES_SHOWN = 10;
+
+/** Refuses a layer with its mistakes in one sentence; `label` is what its author calls a setting. */
 function check(layer: Layer, place: string, label: (name: string) => string): void {
   const { error } = LAYER.safeParse(layer, { reportInput: true });
   if (error === undefined) return;
   const mistakes = error.issues.flatMap((issue) =>
     issue.code === "unrecognized_keys" ? issue.keys.map(unknownKey) : [wrongValue(issue, label)],
   );
-  throw new HoldfastError("invalid", `Cannot use ${place}: ${mistakes.join("; ")}`);
+  const rest = mistakes.length - MISTAKES_SHOWN;
+  const told = rest > 0 ? [...mistakes.slice(0, MISTAKES_SHOWN), `and ${rest} more`] : mistakes;
+  throw new HoldfastError("invalid", `Cannot use ${place}: ${told.join("; ")}`);
 }
 
 function wrongValue(issue: z.core.$ZodIssue, label: (name: string) => string): string {

@@ -54,6 +54,45 @@ export function poolFor(pools: readonly PoolJson[], role: string, sizeMib: numbe
     .sort((left, right) => (left.scalar?.value ?? 0) - (right.scalar?.value ?? 0))[0];
 }
 
+/** A volume in the form that operations name it in. */
+export interface VolumeResource {
+  readonly scalar: { readonly value: number };
+  readonly reservations?: PoolJson["reservations"];
+  readonly disk?: { readonly source?: object };
+}
+
+/** Makes it larger, with free disk of its own reservation and what has to be reserved beside that, or smaller. */
+export function resizing(
+  volume: VolumeResource,
+  sizeMib: number,
+  pools: readonly PoolJson[],
+): readonly OperationBody[] {
+  const by = rounded(sizeMib - volume.scalar.value);
+  if (by === 0) return [];
+  if (by < 0) return [{ type: "SHRINK_VOLUME", shrink_volume: { volume, subtract: { value: -by } } }];
+  const { reservations = [], disk } = volume;
+  const place = disk?.source === undefined ? {} : { disk: { source: disk.source } };
+  const part = (value: number) => ({ name: "disk", type: "SCALAR", scalar: { value }, reservations, ...place });
+  const isBeside = (pool: PoolJson) =>
+    isSame(pool.reservations, reservations) && isSame(pool.disk?.source, disk?.source);
+  const free = pools.filter(isBeside).reduce((sum, { scalar }) => sum + (scalar?.value ?? 0), 0);
+  const missing = rounded(by - free);
+  return [
+    ...(missing > 0 ? [{ type: "RESERVE", reserve: { resources: [part(missing)] } } as const] : []),
+    { type: "GROW_VOLUME", grow_volume: { volume, addition: part(by) } },
+  ];
+}
+
+/** Mesos counts in thousandths. */
+function rounded(sizeMib: number): number {
+  return Math.round(sizeMib * 1000) / 1000;
+}
+
+/** Both come from the daemon, which writes the same thing the same way. */
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
 /** An app as the form has it. */
 export interface NewApp {
   readonly id: string;

@@ -9,6 +9,7 @@ import { observe, useGraph } from "./graph.ts";
 import { type History, historyView, readHistory } from "./history.ts";
 import { describeQuestion } from "./note.ts";
 import { command, fact, moment, stateBadge, volumeName } from "./parts.ts";
+import { resizeQuestion } from "./resize.ts";
 import { linkTo } from "./route.ts";
 
 interface Found {
@@ -89,6 +90,7 @@ function buttons(context: Context, volume: VolumeJson): TemplateResult {
       <button type="button" class="danger" @click=${ask(deleteQuestion(volume))}>Delete for good…</button>`;
   }
   return html`<button type="button" @click=${ask(describeQuestion(volume))}>Describe…</button>
+    <button type="button" @click=${ask(resizeQuestion(volume))}>Resize…</button>
     ${
       volume.protected === true
         ? markButton(context, volume, "unprotect", "Take protection away")

@@ -299,10 +299,14 @@ export class Transaction {
   }
 }
 
+const NO_PHASES: readonly AttachmentPhase[] = [];
+
 /** The phases of all of a volume's attachments, for `stateOf`. */
 export function attachmentPhases(state: NodeState, uuid: Incarnation): readonly AttachmentPhase[] {
-  return state
-    .containersOf(uuid)
+  const containers = state.containersOf(uuid);
+  // Nearly all of many volumes have none, and are looked at together.
+  if (containers.length === 0) return NO_PHASES;
+  return containers
     .flatMap((container) => container.attachments.filter((attachment) => attachment.uuid === uuid))
     .map((attachment) => attachment.phase);
 }

@@ -27,15 +27,18 @@ import { detachVolumes } from "./attach.ts";
 import type { AppInstanceView, WipeOptions } from "./engine.ts";
 import type { Parts } from "./parts.ts";
 
+/** What an app takes, whatever is done with it. */
+const ACTION: AclAction = "create_volumes";
+
 /** @throws `invalid` with all violations, `duplicate_app`, `insufficient` */
 export function createApp(parts: Parts, actor: Actor, json: JsonObject): Promise<AppId> {
   const definition = parseAppDefinition(json);
   const { id, role, instances } = definition;
-  requireMay(parts, actor, role, `create app ${id}`);
+  requireMay(parts, actor, role, creation(id));
   return parts.serial.run(appSubject(id), async () => {
-    await parts.ledger.read((state) => requireNew(state, id));
+    await parts.ledger.read((state) => requireNew(parts, state, actor, id));
     await makeInstances(parts, actor, newApp(parts, actor, definition), instances, (app, tx) => {
-      requireNew(tx.state, id);
+      requireNew(parts, tx.state, actor, id);
       return app;
     });
     return id;
@@ -63,7 +66,8 @@ export function changeApp(parts: Parts, actor: Actor, id: AppId, json: JsonObjec
 
 /** Changes an app, or makes it when there is none. */
 export async function putApp(parts: Parts, actor: Actor, id: AppId, json: JsonObject): Promise<AppId> {
-  if (!parts.ledger.state.apps.has(id)) {
+  const found = parts.ledger.state.apps.get(id);
+  if (found === undefined || !mayView(parts.acls(), actor, found.role)) {
     try {
       return await createApp(parts, actor, { ...json, id });
     } catch (error) {
@@ -188,14 +192,23 @@ function attached(deed: string, holders: readonly ContainerId[]): HoldfastError 
 }
 
 function requireMay(parts: Parts, actor: Actor, role: Role, deed: string): void {
-  const action: AclAction = "create_volumes";
-  if (may(parts.acls(), actor, action, role)) return;
-  throw new HoldfastError("forbidden", `Cannot ${deed}: the ACLs do not allow ${action} to ${actorName(actor)}`);
+  if (!may(parts.acls(), actor, ACTION, role)) throw denied(actor, deed);
 }
 
-function requireNew(state: NodeState, id: AppId): void {
-  if (!state.apps.has(id)) return;
+function denied(actor: Actor, deed: string): HoldfastError {
+  return new HoldfastError("forbidden", `Cannot ${deed}: the ACLs do not allow ${ACTION} to ${actorName(actor)}`);
+}
+
+/** Whoever may not see the app that has the id is told what they would be told without it. */
+function requireNew(parts: Parts, state: NodeState, actor: Actor, id: AppId): void {
+  const found = state.apps.get(id);
+  if (found === undefined) return;
+  if (!mayView(parts.acls(), actor, found.role)) throw denied(actor, creation(id));
   throw new HoldfastError("duplicate_app", `An app with id [${id}] already exists.`);
+}
+
+function creation(id: AppId): string {
+  return `create app ${id}`;
 }
 
 function mustHaveMember(app: AppRecord, id: InstanceId): AppInstance {

@@ -152,6 +152,8 @@ export interface Engine {
   status(actor: Actor): Promise<NodeStatus>;
   /** What happened, as far as the actor may view it and the audit trail goes back; oldest first. */
   events(actor: Actor, query: EventsQuery): Promise<EventPage>;
+  /** @throws `forbidden` when events of one role are wanted, and the actor may not view it */
+  requireEvents(actor: Actor, query: EventsQuery): void;
   /**
    * Tells what happens, in order and nothing twice: what comes behind `after`, else from now on. While the listener's
    * promise is open it is told nothing; what it missed by then comes later. `limit` and `before` mean nothing here.

@@ -24,6 +24,19 @@ export function volumesByName(state: NodeState): readonly Volume[] {
   return volumes;
 }
 
+/** Where the list goes on behind a volume of it. */
+export function placeBehind(ordered: readonly Volume[], volume: Volume): number {
+  let low = 0;
+  for (let high = ordered.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    if (byName(ordered[middle] as Volume, volume) < 0) low = middle + 1;
+    else high = middle;
+  }
+  // Incarnations of one name that were made in the same millisecond lie beside each other.
+  while (low < ordered.length && ordered[low] !== volume) low += 1;
+  return low + 1;
+}
+
 export function byName(left: Volume, right: Volume): number {
   if (left.role !== right.role) return left.role < right.role ? -1 : 1;
   if (left.id !== right.id) return left.id < right.id ? -1 : 1;

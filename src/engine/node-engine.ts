@@ -308,6 +308,11 @@ export class NodeEngine implements Engine {
     return this.#parts.events.page(actor, query);
   }
 
+  requireEvents(actor: Actor, { role }: EventsQuery): void {
+    if (mayView(this.#parts.acls(), actor, role)) return;
+    throw new HoldfastError("forbidden", `Cannot follow events of role ${role}: it may not be viewed`);
+  }
+
   follow(actor: Actor, query: EventsQuery, listener: EventListener, onEnd?: () => void): () => void {
     this.#requireReady();
     return this.#parts.events.follow(actor, query, listener, onEnd);

@@ -28,7 +28,7 @@ import type { ContainerView, HolderView, NodeStatus, VolumeFilter, VolumeView } 
 import { lentVolumes, mountsOfBorrowers } from "./loans.ts";
 import { diskState, measureDisk, usageOf } from "./measure.ts";
 import { momentNow } from "./moment.ts";
-import { byName } from "./name-order.ts";
+import { placeBehind, volumesByName } from "./name-order.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { declaredOf } from "./recover.ts";
@@ -64,22 +64,38 @@ export function volumeState(parts: Parts, state: NodeState, volume: Volume): Vol
   return stateOf(volume, attachmentPhases(state, volume.uuid), damaged);
 }
 
-/** Ordered by role, id, then newest first. */
+/** Ordered by role, id, then newest first. What costs is what is listed, and not how many there are. */
 export function viewVolumes(parts: Parts, state: NodeState, actor: Actor, filter: VolumeFilter): VolumeView[] {
-  const visible = [...state.volumes.values()].filter(
-    (volume) =>
-      (filter.role === undefined || volume.role === filter.role) &&
-      mayView(parts.acls(), actor, volume.role) &&
-      (filter.label === undefined || hasLabel(volume, filter.label)) &&
-      (filter.state === undefined || volumeState(parts, state, volume) === filter.state),
-  );
-  visible.sort(byName);
-  const start = filter.after === undefined ? 0 : visible.findIndex((volume) => volume.uuid === filter.after) + 1;
-  if (filter.after !== undefined && start === 0) {
-    throw new HoldfastError("invalid", `Cannot continue behind volume ${filter.after}: it is not in the list any more`);
+  const isVisible = visibleTo(parts, actor);
+  const isListed = (volume: Volume): boolean =>
+    (filter.role === undefined || volume.role === filter.role) &&
+    isVisible(volume.role) &&
+    (filter.label === undefined || hasLabel(volume, filter.label)) &&
+    (filter.state === undefined || volumeState(parts, state, volume) === filter.state);
+  const ordered = volumesByName(state);
+  let index = filter.after === undefined ? 0 : placeBehind(ordered, listedVolume(state, filter.after, isListed));
+  const views: VolumeView[] = [];
+  for (; index < ordered.length && views.length < (filter.limit ?? Number.POSITIVE_INFINITY); index += 1) {
+    const volume = ordered[index] as Volume;
+    if (isListed(volume)) views.push(viewVolume(parts, state, volume));
   }
-  const end = filter.limit === undefined ? undefined : start + filter.limit;
-  return visible.slice(start, end).map((volume) => viewVolume(parts, state, volume));
+  return views;
+}
+
+function listedVolume(state: NodeState, uuid: Incarnation, isListed: (volume: Volume) => boolean): Volume {
+  const volume = state.volumes.get(uuid);
+  if (volume !== undefined && isListed(volume)) return volume;
+  throw new HoldfastError("invalid", `Cannot continue behind volume ${uuid}: it is not in the list any more`);
+}
+
+/** The ACLs are asked once for each role. */
+export function visibleTo(parts: Parts, actor: Actor): (role: Role) => boolean {
+  const known = new Map<Role, boolean>();
+  return (role) => {
+    const visible = known.get(role) ?? mayView(parts.acls(), actor, role);
+    known.set(role, visible);
+    return visible;
+  };
 }
 
 /** A label without a value stands for every value. */
@@ -186,12 +202,7 @@ function isPlanned(candidate: Candidate): candidate is Planned {
 /** One look at every volume, however many there are. */
 export function viewCollection(parts: Parts, state: NodeState, actor: Actor): NodeStatus["collection"] {
   const moment = momentNow(parts);
-  const mayViewRole = new Map<Role, boolean>();
-  const visible = (role: Role): boolean => {
-    const known = mayViewRole.get(role) ?? mayView(parts.acls(), actor, role);
-    mayViewRole.set(role, known);
-    return known;
-  };
+  const visible = visibleTo(parts, actor);
   const candidates: Planned[] = [];
   for (const volume of state.volumes.values()) {
     if (volume.phase !== "retained" && volume.phase !== "collecting") continue;

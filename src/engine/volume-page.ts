@@ -2,7 +2,6 @@
  * One page of the volumes for people who look around in many: filtered, counted, and in the order that was asked for.
  * All volumes are looked at once, and only the page is sorted, so that 100,000 of them take a blink.
  */
-import { mayView } from "../domain/authorise.ts";
 import type { VolumeState } from "../domain/lifecycle.ts";
 import type { NodeState } from "../domain/node.ts";
 import type { Actor } from "../domain/operation.ts";
@@ -14,7 +13,7 @@ import { usageOf } from "./measure.ts";
 import { volumesByName } from "./name-order.ts";
 import type { Parts } from "./parts.ts";
 import { sortRange } from "./sort-range.ts";
-import { hasLabel, viewVolume, volumeState } from "./views.ts";
+import { hasLabel, viewVolume, visibleTo, volumeState } from "./views.ts";
 
 /** So many roles are named for people to choose from. */
 const ROLES_MAX = 100;
@@ -46,22 +45,44 @@ export function pageVolumes(parts: Parts, state: NodeState, actor: Actor, query:
   const roles = new Map<Role, number>();
   const isVisible = visibleTo(parts, actor);
   const counts: Partial<Record<VolumeState, number>> = {};
+  const inPage = placesOf(query);
   const rows: Row[] = [];
-  for (const [rank, volume] of volumesByName(state).entries()) {
-    if (!isVisible(volume.role)) continue;
-    roles.set(volume.role, (roles.get(volume.role) ?? 0) + 1);
-    if (!wanted(volume)) continue;
-    const row = { volume, state: volumeState(parts, state, volume), rank };
-    counts[row.state] = (counts[row.state] ?? 0) + 1;
-    if (query.state === undefined || query.state === row.state) rows.push(row);
+  let total = 0;
+  const ordered = volumesByName(state);
+  for (const { role, start, end } of runsOfRoles(ordered)) {
+    if (!isVisible(role)) continue;
+    roles.set(role, end - start);
+    for (let rank = start; rank < end; rank += 1) {
+      const volume = ordered[rank] as Volume;
+      if (!wanted(volume)) continue;
+      const row = { volume, state: volumeState(parts, state, volume), rank };
+      counts[row.state] = (counts[row.state] ?? 0) + 1;
+      if (query.state !== undefined && query.state !== row.state) continue;
+      if (inPage(total)) rows.push(row);
+      total += 1;
+    }
   }
   const page = inOrder(parts, rows, query);
   return {
     volumes: page.map(({ volume }) => viewVolume(parts, state, volume)),
-    total: rows.length,
+    total,
     counts,
     roles: [...roles].sort(([left, many], [right, more]) => more - many || (left < right ? -1 : 1)).slice(0, ROLES_MAX),
   };
+}
+
+/** Volumes of one role lie together: from `start` to before `end`. */
+function* runsOfRoles(ordered: readonly Volume[]): Generator<{ role: Role; start: number; end: number }> {
+  for (let start = 0, end = 0; start < ordered.length; start = end) {
+    const { role } = ordered[start] as Volume;
+    while (ordered[end]?.role === role) end += 1;
+    yield { role, start, end };
+  }
+}
+
+/** Which may be on the page, by their place among all that are found: as they are met, or any. */
+function placesOf({ sort, order, offset, limit }: VolumeQuery): (place: number) => boolean {
+  return sort === "role" && order === "asc" ? (place) => place >= offset && place < offset + limit : () => true;
 }
 
 /** Everything but the state, which is not known from the record alone. */
@@ -83,20 +104,8 @@ function isFound({ role, id, note, uuid }: Volume, text: string): boolean {
   );
 }
 
-/** The ACLs are asked once for each role. */
-function visibleTo(parts: Parts, actor: Actor): (role: Role) => boolean {
-  const known = new Map<Role, boolean>();
-  return (role) => {
-    const visible = known.get(role) ?? mayView(parts.acls(), actor, role);
-    known.set(role, visible);
-    return visible;
-  };
-}
-
 function inOrder(parts: Parts, rows: readonly Row[], { sort, order, offset, limit }: VolumeQuery): readonly Row[] {
-  if (sort === "role") {
-    return (order === "asc" ? rows : rows.toReversed()).slice(offset, offset + limit);
-  }
+  if (sort === "role") return order === "asc" ? rows : rows.toReversed().slice(offset, offset + limit);
   const keyOf = KEYS[sort];
   const keyed = rows.map((row) => ({ row, key: keyOf(parts, row) }));
   const sign = order === "desc" ? -1 : 1;

@@ -4,6 +4,7 @@ import { createBasicAuthenticator } from "../../src/auth/basic.ts";
 import { parseBasicHeader } from "../../src/auth/basic-header.ts";
 import { type Credentials, parseCredentials } from "../../src/auth/credentials.ts";
 import type { HashedSecret } from "../../src/auth/scrypt.ts";
+import type { Principal } from "../../src/domain/units.ts";
 
 const header = (login: string) => `Basic ${Buffer.from(login).toString("base64")}`;
 const principal = (name: string) => ({ kind: "principal", principal: name });
@@ -185,4 +186,18 @@ describe("an authenticator with hashed secrets", () => {
     await expect(authenticator.authenticate(header("hashed:x"))).rejects.toThrow("memory");
     expect(await authenticator.authenticate(header("plain:open:sesame"))).toEqual(principal("plain"));
   });
+});
+
+test("The mark of a secret is another one for another secret, hashed or not, and none for who is not there", () => {
+  const marks = (...entries: { principal: string; secret: string }[]) => {
+    const authenticator = createBasicAuthenticator(credentialsOf(...entries));
+    return ["plain", "hashed", "nobody"].map((name) => authenticator.secretMark(name as Principal));
+  };
+  const before = marks(PLAIN, hashedEntry("hashed", "one"));
+  expect(before).toEqual([expect.any(String), expect.any(String), undefined]);
+  expect(marks(PLAIN, hashedEntry("hashed", "one"))).toEqual(before);
+  const after = marks({ ...PLAIN, secret: "other" }, hashedEntry("hashed", "two"));
+  expect(after[0]).not.toBe(before[0]);
+  expect(after[1]).not.toBe(before[1]);
+  expect(before.join()).not.toContain(PLAIN.secret);
 });

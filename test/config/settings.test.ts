@@ -178,6 +178,7 @@ describe("a configuration file is refused", () => {
 
   test("cuts a long value short in its message", () => {
     expect(refusal(() => fromFile(`mountBackend: ${"x".repeat(5000)}`)).length).toBeLessThan(400);
+    expect(refusal(() => fromFile(`allowedHosts: [${"'?',".repeat(5_000)}]`))).toMatch(/; and 4990 more$/);
   });
 
   test("with a HoldfastError, whatever it holds", () => {

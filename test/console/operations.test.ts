@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { appDefinition, creating, ownReservation, poolFor } from "../../src/console/operations.ts";
+import { appDefinition, creating, ownReservation, poolFor, resizing } from "../../src/console/operations.ts";
 import { parseOperations } from "../../src/faces/http/operations.ts";
 
 const NEW = { role: "ads", id: "db", sizeMib: 512, containerPath: "data", shared: false };
@@ -43,6 +43,49 @@ describe("creating a volume", () => {
     ];
     expect(poolFor(pools, "ads", 512)).toBe(pools[2]);
     expect(poolFor(pools, "ads", 2_000)).toBeUndefined();
+  });
+});
+
+describe("resizing a volume", () => {
+  const disk = { source: { type: "PATH", path: { root: "/mnt/a" } } };
+  const resource = {
+    name: "disk",
+    type: "SCALAR",
+    scalar: { value: 10 },
+    reservations,
+    disk: { ...disk, persistence: { id: "db" }, volume: { mode: "RW", container_path: "data" } },
+  };
+  const free = { reservations, disk, scalar: { value: 5 } };
+  const sized = (operations: ReturnType<typeof parseOperations>) =>
+    operations.map((one) => {
+      if (one.type === "RESERVE") return [one.type, one.resources[0]?.size, one.resources[0]?.source];
+      if (one.type === "GROW_VOLUME") return [one.type, one.addition.size, one.addition.source];
+      return one.type === "SHRINK_VOLUME" ? [one.type, one.subtract] : [one.type];
+    });
+  const source = { type: "PATH", root: "/mnt/a" };
+
+  test("to the size that it has does nothing", () => {
+    expect(resizing(resource, 10, [free])).toEqual([]);
+  });
+
+  test("takes free disk of its own reservation first, and reserves what is missing", () => {
+    expect(sized(parseOperations(resizing(resource, 14.5, [free])))).toEqual([["GROW_VOLUME", 4_500, source]]);
+    expect(sized(parseOperations(resizing(resource, 17.1, [free])))).toEqual([
+      ["RESERVE", 2_100, source],
+      ["GROW_VOLUME", 7_100, source],
+    ]);
+    const others = [
+      { ...free, disk: {} },
+      { ...free, reservations: ownReservation("ads", "another") ?? [] },
+    ];
+    expect(sized(parseOperations(resizing(resource, 11, others)))).toEqual([
+      ["RESERVE", 1_000, source],
+      ["GROW_VOLUME", 1_000, source],
+    ]);
+  });
+
+  test("gives the rest back to its reservation", () => {
+    expect(sized(parseOperations(resizing(resource, 0.5, [])))).toEqual([["SHRINK_VOLUME", 9_500]]);
   });
 });
 

@@ -5,6 +5,8 @@ import { execa } from "execa";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { holdfast } from "./command.ts";
 import { Daemon } from "./daemon.ts";
+import { EventClient } from "./event-stream.ts";
+import { Framework } from "./framework.ts";
 import { makePlace, type Place } from "./place.ts";
 import { Program } from "./program.ts";
 import { request, requestJson } from "./request.ts";
@@ -51,12 +53,15 @@ function basic(login: string): string {
 
 describe("the operator HTTP with credentials and ACLs", () => {
   let daemon: Daemon;
+  /** Hashed again, the same secret would be another one to whoever has a stream. */
+  let hushed: string;
 
   beforeAll(async () => {
     place = await makePlace("access");
+    hushed = await hashed("hushed");
     const files = [
       "--credentials",
-      await put("credentials.json", credentials({ ops: "plain:1", dev: await hashed("hushed"), old: "old" })),
+      await put("credentials.json", credentials({ ops: "plain:1", dev: hushed, old: "old" })),
       "--acls",
       await put("acls.json", onlyReserve("ops", "ads")),
     ];
@@ -64,7 +69,7 @@ describe("the operator HTTP with credentials and ACLs", () => {
   });
 
   beforeEach(async () => {
-    await put("credentials.json", credentials({ ops: "plain:1", dev: await hashed("hushed") }));
+    await put("credentials.json", credentials({ ops: "plain:1", dev: hushed }));
     await put("acls.json", onlyReserve("ops", "ads"));
     await expect.poll(() => reserve("ops:plain:1", "ads"), POLL).toBe(200);
     await expect.poll(() => reserve("old:old", "ads"), POLL).toBe(401);
@@ -91,7 +96,7 @@ describe("the operator HTTP with credentials and ACLs", () => {
   }
 
   test("answers 401 to nobody, to strangers and to wrong secrets", async () => {
-    const logins = [undefined, "stranger:plain:1", "ops:plain", "ops:", "dev:plain:1", `dev:${await hashed("hushed")}`];
+    const logins = [undefined, "stranger:plain:1", "ops:plain", "ops:", "dev:plain:1", `dev:${hushed}`];
     for (const login of logins) expect(await reserve(login, "ads"), login).toBe(401);
     const headers = { authorization: "Basic !" };
     expect((await request(daemon.http, { path: "/state", headers })).status).toBe(401);
@@ -137,6 +142,89 @@ describe("the operator HTTP with credentials and ACLs", () => {
     expect(await reserve("ops:plain:1", "ads")).toBe(200);
     expect(await reserve("ops:plain:1", "web")).toBe(403);
     expect(await reserve("stranger:x", "ads")).toBe(401);
+  });
+
+  describe("answers that go on", () => {
+    const PROMPT = { timeout: 3_000, interval: 20 };
+    const open: { close(): void }[] = [];
+
+    afterEach(() => {
+      for (const one of open.splice(0)) one.close();
+    });
+
+    function allow(...subscribers: readonly string[]): object {
+      const rule = { principals: { values: subscribers }, roles: { type: "ANY" } };
+      return { ...onlyReserve("ops", "ads"), register_frameworks: [rule], view_roles: [rule] };
+    }
+
+    async function follow(login: string, query = ""): Promise<EventClient & { hasEnded: boolean }> {
+      const headers = { authorization: basic(login) };
+      const client = await EventClient.open(daemon.http, `/v1/events/stream${query}`, headers);
+      open.push(client);
+      return watchEnd(client);
+    }
+
+    async function subscribe(login: string, id?: string): Promise<Framework & { hasEnded: boolean }> {
+      const framework = await Framework.subscribe({ door: daemon.http, login, ...(id === undefined ? {} : { id }) });
+      open.push({ close: () => framework.cut() });
+      return watchEnd(framework);
+    }
+
+    function watchEnd<T extends { readonly ended: Promise<void> }>(stream: T): T & { hasEnded: boolean } {
+      const watched = Object.assign(stream, { hasEnded: false });
+      void stream.ended.then(() => {
+        watched.hasEnded = true;
+      });
+      return watched;
+    }
+
+    test("end when the secret is another one or the principal is gone, and nobody else's", async () => {
+      const all = { ops: "plain:1", dev: hushed, leaver: "l" };
+      await put("credentials.json", credentials(all));
+      await put("acls.json", allow("ops", "dev", "leaver"));
+      await expect.poll(() => reserve("leaver:l", "ads"), POLL).toBe(403);
+      await expect.poll(async () => (await subscribe("leaver:l")).events[0].type, POLL).toBe("SUBSCRIBED");
+      const kept = [await follow("ops:plain:1"), await subscribe("ops:plain:1")];
+      const [left, changed] = [await follow("leaver:l"), await follow("dev:hushed")];
+      const [leftFramework, changedFramework] = [await subscribe("leaver:l"), await subscribe("dev:hushed")];
+
+      await put("credentials.json", credentials({ ops: all.ops, dev: await hashed("other") }));
+      await expect.poll(() => [left.hasEnded, changed.hasEnded], PROMPT).toEqual([true, true]);
+      await expect.poll(() => [leftFramework.hasEnded, changedFramework.hasEnded], PROMPT).toEqual([true, true]);
+      expect(left.refusal).toMatchObject({ code: "unauthenticated", message: expect.stringContaining("leaver") });
+      expect(leftFramework.of("ERROR")).toEqual([{ message: expect.stringContaining("leaver") }]);
+      const again = await subscribe("dev:other", changedFramework.id);
+      expect(again.of("SUBSCRIBED")[0].framework_id.value).toBe(changedFramework.id);
+      expect(kept.map(({ hasEnded }) => hasEnded)).toEqual([false, false]);
+    });
+
+    test("are nobody else's to take over by a framework's id, also when the daemon is another one", async () => {
+      await put("acls.json", allow("ops", "dev"));
+      await expect.poll(async () => (await subscribe("dev:hushed")).events[0].type, POLL).toBe("SUBSCRIBED");
+      const { id } = await subscribe("dev:hushed");
+      await daemon.kill9();
+      await daemon.start();
+      const thief = await subscribe("ops:plain:1", id);
+      expect(thief.of("ERROR")).toEqual([{ message: "Changing framework's principal is not allowed" }]);
+      expect((await subscribe("dev:hushed", id)).of("SUBSCRIBED")).toHaveLength(1);
+    });
+
+    test("end when the ACLs do not allow them any more, and nobody else's", async () => {
+      await put("acls.json", allow("ops", "dev"));
+      await expect.poll(async () => (await subscribe("dev:hushed")).events[0].type, POLL).toBe("SUBSCRIBED");
+      const kept = [
+        await follow("ops:plain:1", "?role=ads"),
+        await subscribe("ops:plain:1"),
+        await follow("dev:hushed"),
+      ];
+      const [denied, framework] = [await follow("dev:hushed", "?role=ads"), await subscribe("dev:hushed")];
+
+      await put("acls.json", allow("ops"));
+      await expect.poll(() => [denied.hasEnded, framework.hasEnded], PROMPT).toEqual([true, true]);
+      expect(denied.refusal).toMatchObject({ code: "forbidden", message: expect.stringContaining("role ads") });
+      expect(framework.of("ERROR")).toEqual([{ message: expect.stringContaining("register_frameworks to dev") }]);
+      expect(kept.map(({ hasEnded }) => hasEnded)).toEqual([false, false, false]);
+    });
   });
 
   test("writes no secret to its log", async () => {

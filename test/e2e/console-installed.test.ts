@@ -6,6 +6,7 @@ import { bundleConsole } from "../../scripts/console.ts";
 import type { ConsoleFile } from "../../src/faces/console/files.ts";
 import { addConsole, isConsolePage } from "../../src/faces/console/routes.ts";
 import { openOperatorDoor } from "../faces/doors.ts";
+import { makeFakeEngine } from "../fakes/fake-engine.ts";
 import { openBrowser, visit } from "./browser.ts";
 
 const isLeftOut = process.getuid?.() !== 0 && !existsSync("/usr/bin/chromium");
@@ -23,7 +24,7 @@ describe("the installed console", () => {
     if (isLeftOut) return;
     browser = await openBrowser();
     door = await openOperatorDoor({
-      share: (app) => addConsole(app, { hostname: "node-1", version: "1.2.3", files }),
+      share: (app) => addConsole(app, { engine: makeFakeEngine(), hostname: "node-1", version: "1.2.3", files }),
       isPage: isConsolePage,
     });
   });
@@ -59,6 +60,28 @@ describe("the installed console", () => {
       await page.context().close();
       // The fastest one is what the console takes, the others what else the machine does.
       expect(Math.min(...times)).toBeLessThan(SHOWN_MS_MAX);
+    });
+
+    test("shows its content to who is there for the first time with one answer", async () => {
+      const { page, errors } = await open();
+      await page.getByRole("link", { name: "ads/db" }).waitFor();
+      const before = await page.evaluate(
+        "(({ startTime }) => performance.getEntriesByType('resource').filter((one) => one.startTime < startTime).map(({ name }) => name))(performance.getEntriesByName('shown')[0])",
+      );
+      expect(before).toEqual([]);
+      await page.context().close();
+      expect(errors).toEqual([]);
+    });
+
+    test("lets a browser run nothing but what is in the page", async () => {
+      const { page } = await open();
+      await page.getByRole("link", { name: "ads/db" }).waitFor();
+      const response = await page.reload();
+      const policy = response?.headers()["content-security-policy"]?.split("; ") ?? [];
+      expect(policy).toContainEqual(expect.stringMatching(/^script-src 'sha256-[\w+/]{43}='$/));
+      expect(policy).toContainEqual(expect.stringMatching(/^style-src 'sha256-[\w+/]{43}='$/));
+      expect(await page.evaluate("document.getElementById('first')")).toBeNull();
+      await page.context().close();
     });
 
     test("has every page", async () => {

@@ -161,6 +161,36 @@ describe.skipIf(isLeftOut)("the console", () => {
     }
   });
 
+  test("makes a volume larger and smaller, and says why when it cannot", async () => {
+    await create({ role: "ads", id: "db" });
+    const page = await open("#/volume/ads/db");
+    const resize = async (size: string): Promise<void> => {
+      await page.getByRole("button", { name: "Resize…" }).click();
+      await page.getByRole("dialog").getByLabel("Size (MiB)").fill(size);
+      await page.getByRole("dialog").getByRole("button", { name: "Resize" }).click();
+    };
+    const sizeIs = (size: string) =>
+      page
+        .getByRole("definition")
+        .filter({ hasText: new RegExp(`^\\s*${size}\\s*$`) })
+        .waitFor(SEEN);
+    await resize("25.5");
+    await page.getByText("Resized ads/db to 25.5 MiB").waitFor();
+    await sizeIs("25.5");
+    await resize("4");
+    await sizeIs("4");
+    // What it gave back is its role's, and taken first.
+    await resize("30");
+    await sizeIs("30");
+    await resize("200000");
+    await page
+      .getByRole("alert")
+      .filter({ hasText: /Cannot .*are free/ })
+      .waitFor();
+    await sizeIs("30");
+    for (const what of ["Grown", "Shrunk"]) await page.getByRole("cell", { name: what }).first().waitFor(SEEN);
+  });
+
   test("makes Marathon's app, and shows its instances and their volumes", async () => {
     const page = await open("#/create/app");
     await page.getByLabel("ID", { exact: true }).fill("/sesame/samson");

@@ -12,6 +12,8 @@ export interface SeenEvent {
 
 export class EventClient {
   readonly seen: SeenEvent[] = [];
+  /** Why the daemon ended the stream, where it said so. */
+  refusal: { readonly code: string; readonly message: string } | undefined;
   /** Resolves when the stream has ended, however it did. */
   readonly ended: Promise<void>;
   readonly #request: http.ClientRequest;
@@ -25,9 +27,7 @@ export class EventClient {
     incoming.on("data", (chunk: string) => {
       const blocks = (rest + chunk).split("\n\n");
       rest = blocks.pop() ?? "";
-      for (const data of blocks.flatMap((block) => /^data: (.*)$/m.exec(block)?.[1] ?? [])) {
-        this.seen.push(JSON.parse(data) as SeenEvent);
-      }
+      for (const block of blocks) this.#read(block);
     });
     incoming.on("error", () => resolve());
     incoming.on("close", () => resolve());
@@ -43,6 +43,13 @@ export class EventClient {
       });
       request.end();
     });
+  }
+
+  #read(block: string): void {
+    const data = /^data: (.*)$/m.exec(block)?.[1];
+    if (data === undefined) return;
+    if (/^event: refused$/m.test(block)) this.refusal = (JSON.parse(data) as { error: EventClient["refusal"] }).error;
+    else this.seen.push(JSON.parse(data) as SeenEvent);
   }
 
   close(): void {

@@ -81,6 +81,20 @@ describe("creating an app", () => {
     expect(await rig.engine.apps(PEER)).toEqual([]);
   });
 
+  it("of an id that one in a role has which the caller may not view is refused as if the ACLs said no, and so is putting it", async () => {
+    await create();
+    const all = [{ principals: { type: "ANY" }, roles: { type: "ANY" } }];
+    const [{ role }] = [(await app()).app];
+    rig.setAcls({ create_volumes: all, view_roles: [{ principals: { type: "ANY" }, roles: { type: "NONE" } }] });
+    const created = await refusalOf(create({ role: "mine" }, OPS));
+    const put = await refusalOf(rig.engine.changeApp(OPS, ID, samson({ role: "mine" }), { create: true }));
+    rig.setAcls({ create_volumes: [{ principals: { type: "ANY" }, roles: { type: "NONE" } }] });
+    const denied = await refusalOf(create({ role: "mine" }, OPS));
+    expect([created.code, created.message]).toEqual(["forbidden", denied.message]);
+    expect([put.code, put.message]).toEqual(["forbidden", denied.message]);
+    expect(created.message).not.toContain(role);
+  });
+
   it("makes reservation and volumes of every instance, with Marathon's ids and the caller as principal", async () => {
     const volumes = [persistent("data", { size: 100 }), persistent("logs", { size: 50 })];
     const view = await create({ instances: 2, container: { volumes } }, OPS);

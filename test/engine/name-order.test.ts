@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { NodeState } from "../../src/domain/node.ts";
 import type { VolumeId } from "../../src/domain/units.ts";
-import { byName, volumesByName } from "../../src/engine/name-order.ts";
+import { byName, placeBehind, volumesByName } from "../../src/engine/name-order.ts";
 import { sampleVolume } from "../contract/samples.ts";
 
 const VOLUMES = 6;
@@ -38,4 +38,18 @@ test("The order is the same list as long as no volume changes", () => {
   expect(volumesByName(state)).toBe(before);
   state.apply({ table: "volumes", key: value.uuid, value: { ...value, revision: 9 } });
   expect(volumesByName(state)).not.toBe(before);
+});
+
+test("The list goes on behind any of its volumes, also among those of one name and moment", () => {
+  fc.assert(
+    fc.property(fc.array(fc.record({ id: fc.constantFrom("a", "b"), createdAt: fc.nat({ max: 2 }) })), (some) => {
+      const state = new NodeState([]);
+      for (const [index, { id, createdAt }] of some.entries()) {
+        const value = { ...sampleVolume(index), id: id as VolumeId, createdAt: createdAt as never };
+        state.apply({ table: "volumes", key: value.uuid, value });
+      }
+      const ordered = volumesByName(state);
+      expect(ordered.map((volume) => placeBehind(ordered, volume))).toEqual(ordered.map((_, index) => index + 1));
+    }),
+  );
 });

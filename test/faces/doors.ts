@@ -17,9 +17,14 @@ export const opsOnly: Authenticator = {
   required: true,
   authenticate: async (authorization) =>
     authorization === OPS ? { kind: "principal", principal: "ops" as Principal } : undefined,
+  secretMark: (principal) => (principal === "ops" ? "secret" : undefined),
 };
 
-const nobodyKnown: Authenticator = { required: false, authenticate: async () => undefined };
+const nobodyKnown: Authenticator = {
+  required: false,
+  authenticate: async () => undefined,
+  secretMark: () => undefined,
+};
 
 interface Door {
   readonly engine: FakeEngine;

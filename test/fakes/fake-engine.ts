@@ -89,11 +89,15 @@ export function makeFakeEngine(): FakeEngine {
     restore: (...args) => answer("restore", args, VOLUME),
     describe: (...args) => answer("describe", args, VOLUME),
     events: (...args) => answer("events", args, { events: [EVENT], last: 17 }),
+    requireEvents: () => {},
     follow: (...args) => {
       engine.calls.push({ method: "follow", args });
       if (engine.failure !== undefined) throw engine.failure;
       engine.followers.push(args[2]);
-      return () => void engine.followers.splice(engine.followers.indexOf(args[2]), 1);
+      return () => {
+        const index = engine.followers.indexOf(args[2]);
+        if (index >= 0) engine.followers.splice(index, 1);
+      };
     },
     mark: (...args) => answer("mark", args, { ...VOLUME, volume: { ...VOLUME.volume, ...MARKED[args[1].mark] } }),
     noteFramework: (...args) => void engine.calls.push({ method: "noteFramework", args }),
@@ -136,7 +140,12 @@ const VOLUME: VolumeView = {
   enforced: true,
 };
 
-const PAGE: VolumePage = { volumes: [VOLUME], total: 7, counts: { attached: 1, detached: 6 }, roles: [[ads, 7]] };
+export const PAGE: VolumePage = {
+  volumes: [VOLUME],
+  total: 7,
+  counts: { attached: 1, detached: 6 },
+  roles: [[ads, 7]],
+};
 
 export const EVENT: NodeEvent = {
   seq: 17,

@@ -91,7 +91,7 @@ function parseBody(socketPath: string, { status, text }: Answer): unknown {
 }
 
 /** The daemon's own words; a code of a newer daemon, which this program does not know, counts as `internal`. */
-function refusal(socketPath: string, status: number, body: unknown): HoldfastError {
+export function refusal(socketPath: string, status: number, body: unknown): HoldfastError {
   const error = isObject(body) && isObject(body["error"]) ? body["error"] : {};
   const { code, message } = error;
   if (typeof message !== "string") return notUnderstood(socketPath, `status ${status} without a reason`);

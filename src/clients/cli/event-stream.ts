@@ -5,7 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import { codeOf } from "../../domain/error.ts";
 import type { EventJson } from "../../faces/agent-socket/wire.ts";
-import { openDaemon } from "./connection.ts";
+import { openDaemon, refusal } from "./connection.ts";
 
 const AGAIN_MS = 500;
 
@@ -21,7 +21,7 @@ export interface FollowOptions {
   readonly onLost: () => void;
 }
 
-/** Resolves when the signal is given. @throws the daemon's refusal */
+/** Resolves when the signal is given. @throws the daemon's refusal, also one that comes later and ends the stream */
 export async function followEvents(options: FollowOptions): Promise<void> {
   const { socket, query, signal, onEvent, onLost } = options;
   let last = options.after;
@@ -31,7 +31,7 @@ export async function followEvents(options: FollowOptions): Promise<void> {
       const headers = { accept: "text/event-stream", "last-event-id": String(last) };
       const incoming = await openDaemon(socket, { path: `/v1/events/stream${query}`, headers, signal });
       isLost = false;
-      for await (const event of eventsIn(incoming)) {
+      for await (const event of eventsIn(incoming, socket)) {
         last = event.seq;
         onEvent(event);
       }
@@ -47,15 +47,18 @@ export async function followEvents(options: FollowOptions): Promise<void> {
   }
 }
 
-async function* eventsIn(incoming: IncomingMessage): AsyncGenerator<EventJson> {
+async function* eventsIn(incoming: IncomingMessage, socket: string): AsyncGenerator<EventJson> {
   incoming.setEncoding("utf8");
   let rest = "";
   for await (const chunk of incoming) {
     const blocks = (rest + (chunk as string)).split("\n\n");
     rest = blocks.pop() ?? "";
     for (const block of blocks) {
-      const data = block.split("\n").find((line) => line.startsWith("data: "));
-      if (data !== undefined) yield JSON.parse(data.slice("data: ".length)) as EventJson;
+      const lines = block.split("\n");
+      const data = lines.find((line) => line.startsWith("data: "))?.slice("data: ".length);
+      if (data === undefined) continue;
+      if (lines.includes("event: refused")) throw refusal(socket, 200, JSON.parse(data));
+      yield JSON.parse(data) as EventJson;
     }
   }
 }

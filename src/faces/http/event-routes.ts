@@ -26,18 +26,18 @@ const QUERY = z.strictObject({
 });
 
 export function addEventRoutes(app: FastifyInstance, engine: Engine): void {
-  const streams = new EventStreams(engine, eventJson);
+  const streams = new EventStreams(engine, eventJson, app.accessChanges);
   app.addHook("preClose", async () => streams.close());
 
   app.get("/v1/events", async (request, reply): Promise<EventsJson | undefined> => {
     const query = parseEventsQuery(request);
-    if (wantsStream(request)) return void streams.open(request.actor, { ...query, ...lastSeen(request) }, reply);
+    if (wantsStream(request)) return void streams.open({ ...query, ...lastSeen(request) }, reply);
     const { events, last } = await engine.events(request.actor, query);
     return { events: events.map(eventJson), last };
   });
 
   app.get("/v1/events/stream", async (request, reply) => {
-    streams.open(request.actor, { ...parseEventsQuery(request), ...lastSeen(request) }, reply);
+    streams.open({ ...parseEventsQuery(request), ...lastSeen(request) }, reply);
   });
 }
 

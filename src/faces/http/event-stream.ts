@@ -1,19 +1,23 @@
 /**
  * Server-sent events: one response that goes on until the client or the daemon leaves. What is not read waits in the
  * trail, not in memory: nothing is written while the last write waits, and who does not read for long is cut off. A
- * stream ends after an hour, so that credentials are asked for again; clients come back and say what they saw last.
+ * stream ends after an hour, and clients come back and say what they saw last. Who may not have it any more is told why
+ * by an event `refused`, the last one.
  */
 import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
 import { HoldfastError } from "../../domain/error.ts";
 import type { NodeEvent } from "../../domain/event.ts";
-import type { Actor } from "../../domain/operation.ts";
 import type { Engine, EventsQuery } from "../../engine/engine.ts";
+import { errorBody } from "./errors.ts";
+import { type AccessChanges, refusalOf } from "./standing.ts";
 import type { EventJson } from "./wire.ts";
 
 const HEARTBEAT_MS = 15_000;
 const UNREAD_MS_MAX = 30_000;
 const STREAM_MS_MAX = 3_600_000;
+/** How long the reason of its end may take to be read. */
+const LAST_WORD_MS = 5_000;
 /** One of them takes one of the door's connections for as long as it lasts. */
 const STREAMS_MAX = 128;
 
@@ -29,15 +33,21 @@ const HEAD = {
 export class EventStreams {
   readonly #engine: Engine;
   readonly #json: (event: NodeEvent) => EventJson;
+  readonly #accessChanges: AccessChanges;
   readonly #open = new Set<() => void>();
 
-  constructor(engine: Engine, json: (event: NodeEvent) => EventJson) {
+  constructor(engine: Engine, json: (event: NodeEvent) => EventJson, accessChanges: AccessChanges) {
     this.#engine = engine;
     this.#json = json;
+    this.#accessChanges = accessChanges;
   }
 
-  /** Takes the response over. @throws `unavailable` when there are too many */
-  open(actor: Actor, query: EventsQuery, reply: FastifyReply): void {
+  /** Takes the response over. @throws `forbidden`, `unavailable` when there are too many */
+  open(query: EventsQuery, reply: FastifyReply): void {
+    const { actor, standing } = reply.request;
+    const refusal = () => standing() ?? refusalOf(() => this.#engine.requireEvents(actor, query));
+    const refused = refusal();
+    if (refused !== undefined) throw refused;
     if (this.#open.size >= STREAMS_MAX) {
       throw new HoldfastError("unavailable", `Cannot follow events: ${STREAMS_MAX} others do, try again later`);
     }
@@ -50,9 +60,17 @@ export class EventStreams {
       if (!raw.writableNeedDrain) raw.write(":\n\n");
     }, HEARTBEAT_MS);
     const lifetime = setTimeout(end, STREAM_MS_MAX);
+    const unwatch = this.#accessChanges(() => {
+      const reason = refusal();
+      if (reason === undefined || raw.writableEnded) return;
+      unfollow();
+      raw.end(`event: refused\ndata: ${JSON.stringify(errorBody(reason))}\n\n`);
+      setTimeout(() => raw.destroy(), LAST_WORD_MS).unref();
+    });
     this.#open.add(end);
     raw.on("close", () => {
       unfollow();
+      unwatch();
       clearInterval(heartbeat);
       clearTimeout(lifetime);
       this.#open.delete(end);

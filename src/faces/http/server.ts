@@ -16,12 +16,18 @@ import type { Log } from "../../ports/log.ts";
 import { BODY_BYTES_MAX, collectBody } from "./body.ts";
 import { refuseBrokenHttp } from "./client-error.ts";
 import { PLAIN_FORM, pathOf, type RefusalForm, sendError } from "./errors.ts";
+import { type AccessChanges, NEVER_CHANGES, type Standing } from "./standing.ts";
 import type { HealthJson } from "./wire.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
     /** Who asks; set before a handler runs, except in open routes. */
     actor: Actor;
+    /** Asks whether they still would be let in. */
+    standing: Standing;
+  }
+  interface FastifyInstance {
+    accessChanges: AccessChanges;
   }
   interface FastifyContextConfig {
     /** Answers anybody, at any time. */
@@ -36,6 +42,8 @@ export interface Door {
   readonly screen?: (request: IncomingMessage) => void;
   /** Says who asks; throws the refusal. */
   readonly admit: (request: FastifyRequest, reply: FastifyReply) => Actor | Promise<Actor>;
+  /** Where who may come in, and do what, can change. */
+  readonly accessChanges?: AccessChanges | undefined;
   /** PEM. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
   /** Connections beyond it are ended at once; default 256. */
@@ -113,8 +121,10 @@ export async function closeApp(app: FastifyInstance, timeoutMs = CLOSE_TIMEOUT_M
   }
 }
 
-function addAdmission(app: FastifyInstance, { engine, screen, admit }: Door): void {
+function addAdmission(app: FastifyInstance, { engine, screen, admit, accessChanges = NEVER_CHANGES }: Door): void {
+  app.decorate("accessChanges", accessChanges);
   app.decorateRequest("actor");
+  app.decorateRequest("standing", () => undefined);
   app.addHook("onRequest", async (request, reply) => {
     screen?.(request.raw);
     if (request.routeOptions.config?.open === true) return;

@@ -12,6 +12,7 @@ import { hostname } from "node:os";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { HoldfastError } from "../../domain/error.ts";
 import type { Actor } from "../../domain/operation.ts";
+import type { Principal } from "../../domain/units.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Authenticator } from "../../ports/authenticator.ts";
 import type { Log } from "../../ports/log.ts";
@@ -19,6 +20,7 @@ import { readJson } from "../http/body.ts";
 import { hostGuard } from "../http/host.ts";
 import { listenError } from "../http/listen-error.ts";
 import { closeApp, createApp, listenOnDescriptor } from "../http/server.ts";
+import type { AccessChanges, Standing } from "../http/standing.ts";
 import { addV1Routes } from "../http/v1.ts";
 import { addFormRoutes } from "./form-routes.ts";
 import { addMesosApi } from "./mesos-api.ts";
@@ -28,6 +30,8 @@ export interface OperatorHttpOptions {
   readonly engine: Engine;
   /** Asked for every request, so that credentials can be exchanged. */
   readonly authenticator: () => Authenticator;
+  /** Tells when it is another one, or the ACLs are. */
+  readonly accessChanges?: AccessChanges;
   readonly metrics: { render(): Promise<string>; readonly contentType: string };
   readonly listen: Address;
   /** Descriptor of a socket that listens there already. */
@@ -63,7 +67,8 @@ export async function startOperatorHttp(
     log,
     ...(tls === undefined ? {} : { tls }),
     screen: (request) => screen(request.headers, { isPage: options.isPage?.(request) === true }),
-    admit: (request, reply) => authenticate(options.authenticator(), request, reply),
+    admit: (request, reply) => authenticate(options.authenticator, request, reply),
+    accessChanges: options.accessChanges,
   });
   // A browser keeps no answer for whoever uses it next, and takes none for what it is not.
   app.addHook("onRequest", async (_request, reply) => {
@@ -81,18 +86,34 @@ export async function startOperatorHttp(
 
 /** Without credentials everybody is anonymous, whatever they send. */
 function authenticate(
-  authenticator: Authenticator,
+  current: () => Authenticator,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Actor | Promise<Actor> {
-  return authenticator.required ? identify(authenticator, request, reply) : ANONYMOUS;
+  return current().required ? identify(current, request, reply) : ANONYMOUS;
 }
 
-async function identify(authenticator: Authenticator, request: FastifyRequest, reply: FastifyReply): Promise<Actor> {
+async function identify(current: () => Authenticator, request: FastifyRequest, reply: FastifyReply): Promise<Actor> {
+  // Whoever this one let in is measured by it, also when it is another one in the meantime.
+  const authenticator = current();
   const actor = await authenticator.authenticate(request.headers.authorization);
-  if (actor !== undefined) return actor;
+  if (actor !== undefined) {
+    if (actor.kind === "principal") request.standing = standingOf(actor.principal, authenticator, current);
+    return actor;
+  }
   reply.header("www-authenticate", 'Basic realm="holdfast"');
   throw new HoldfastError("unauthenticated", "Cannot answer: credentials are missing or wrong");
+}
+
+function standingOf(principal: Principal, admitted: Authenticator, current: () => Authenticator): Standing {
+  const mark = admitted.secretMark(principal);
+  return () =>
+    current().secretMark(principal) === mark
+      ? undefined
+      : new HoldfastError(
+          "unauthenticated",
+          `Cannot go on: the credentials of ${principal} were changed or taken away`,
+        );
 }
 
 async function startListening(app: FastifyInstance, { listen, listener }: OperatorHttpOptions): Promise<Address> {

@@ -1,4 +1,5 @@
 /** One framework: who it is, whether it is connected, and what is out of its offers, filters and operations. */
+import type { HoldfastError } from "../../domain/error.ts";
 import { type Holding, hold } from "../../domain/offer.ts";
 import { type Actor, actorName } from "../../domain/operation.ts";
 import { show } from "../../domain/refusal.ts";
@@ -41,6 +42,8 @@ export class Framework {
   readonly feedback: Feedback;
   info: FrameworkInfo;
   stream: EventStream | undefined;
+  /** Why who subscribed would not be let in any more, as such a framework. */
+  refusal: (info: FrameworkInfo) => HoldfastError | undefined = () => undefined;
   /** Roles that want no offers for now. */
   suppressed: ReadonlySet<string> = new Set();
   /** That are out, by id, the oldest first. */

@@ -3,12 +3,9 @@
  * each operation has its own. The list's id is made of theirs, so that it can be found again after a restart, too.
  */
 import { HoldfastError } from "../../domain/error.ts";
-import { type Actor, actorName, type Operation } from "../../domain/operation.ts";
+import type { Actor, Operation } from "../../domain/operation.ts";
 import type { OperationRecord } from "../../domain/records.ts";
 import type { Engine } from "../../engine/engine.ts";
-
-/** Sees everybody's operations. */
-const SELF: Actor = Object.freeze({ kind: "peer", uid: 0 });
 
 /** So many operations of one framework are known to have been performed, the latest ones. */
 const KNOWN_MAX = 10_000;
@@ -43,24 +40,14 @@ export class Outcomes {
     this.#frameworkId = frameworkId;
   }
 
-  /**
-   * Finds what a framework of this id had performed before this process was there.
-   * @returns whether that was done by principals, of whom this one is none
-   */
-  async recall(actor: Actor): Promise<{ readonly isAnothers: boolean }> {
+  /** Finds what this principal's framework of this id had performed before this process was there. */
+  async recall(actor: Actor): Promise<void> {
     const prefix = listIdOf(this.#frameworkId, []).slice(0, -1);
-    const records = await this.#engine.operations(SELF);
-    const owners = new Set<string>();
+    const records = await this.#engine.operations(actor);
     for (const record of records.toReversed()) {
       const ids = record.id.startsWith(`${prefix},`) ? idsIn(record.id) : undefined;
-      if (ids === undefined) continue;
-      owners.add(record.by);
-      if (record.by === actorName(actor)) this.#remember(record.id, ids);
+      if (ids !== undefined) this.#remember(record.id, ids);
     }
-    // What was performed before there were credentials says nothing about who it was.
-    const isFree = actor.kind === "anonymous" || owners.has(actorName(actor));
-    owners.delete(actorName({ kind: "anonymous" }));
-    return { isAnothers: !isFree && owners.size > 0 };
   }
 
   /** The id of a list under which the engine remembers it; `undefined` when none of its operations has one. */

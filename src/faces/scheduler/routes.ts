@@ -27,7 +27,11 @@ const KEEP_ALIVE_MS = 30_000;
 
 /** Closing the app closes all streams at once. */
 export function addScheduler(app: FastifyInstance, scheduler: Scheduler, clock: Clock): void {
-  app.addHook("preClose", async () => scheduler.stop());
+  const unwatch = app.accessChanges(() => scheduler.review());
+  app.addHook("preClose", async () => {
+    unwatch();
+    scheduler.stop();
+  });
   app.post("/api/v1/scheduler", async (request, reply) => {
     const call = readCall(request);
     if (!("call" in call)) return subscribe(request, reply, call);
@@ -41,7 +45,7 @@ export function addScheduler(app: FastifyInstance, scheduler: Scheduler, clock: 
     if (!acceptsJson(request.headers.accept)) return reply.code(406).send(NOT_ACCEPTABLE);
     if (request.headers[STREAM_ID] !== undefined) throw refused("invalid", "SUBSCRIBE must not have a Mesos-Stream-Id");
     const stream = openStream(reply, clock, (closed) => scheduler.disconnected(closed));
-    await scheduler.subscribe(request.actor, call, stream);
+    await scheduler.subscribe(request, call, stream);
     return reply;
   }
 }
@@ -53,9 +57,10 @@ function readCall(request: FastifyRequest): Call {
 
 /** Nobody speaks for a framework but who subscribed it, on the stream that it has. */
 function requireSubscribed(scheduler: Scheduler, request: FastifyRequest, frameworkId: string): Framework {
-  const framework = scheduler.find(frameworkId);
+  if (scheduler.isAnothers(frameworkId, request.actor))
+    throw refused("invalid", "the framework is another principal's");
+  const framework = scheduler.find(frameworkId, request.actor);
   if (framework === undefined) throw refused("invalid", `there is no framework ${show(frameworkId)}`);
-  if (!framework.isOwnedBy(request.actor)) throw refused("invalid", "the framework is another principal's");
   if (framework.stream === undefined) throw refused("forbidden", "the framework is not subscribed");
   const streamId = request.headers[STREAM_ID];
   if (streamId === undefined) throw refused("invalid", "the Mesos-Stream-Id header is missing");

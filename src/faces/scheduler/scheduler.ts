@@ -2,8 +2,8 @@
  * Mesos's v1 scheduler API for this node's disk: frameworks subscribe, are offered disk, and reserve, create, destroy and
  * unreserve by accepting offers. It decides nothing about disk itself: the engine performs what is accepted.
  *
- * `routes.ts` speaks HTTP; `call.ts` and `events.ts` know the wire; `frameworks.ts` knows who is there, `framework.ts` what
- * is out to one of them; `offering.ts` makes offers, `accept.ts` takes them up; `feedback.ts` tells what became of
+ * `routes.ts` speaks HTTP; `call.ts` and `events.ts` know the wire; `frameworks.ts` knows who is there, `framework-id.ts`
+ * whose an id is, `framework.ts` what is out to one of them; `offering.ts` makes offers, `accept.ts` takes them up; `feedback.ts` tells what became of
  * operations until that is acknowledged, and `outcomes.ts` finds out what was done before. No task runs here.
  */
 import { randomUUID } from "node:crypto";
@@ -13,11 +13,13 @@ import type { Role } from "../../domain/units.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Log } from "../../ports/log.ts";
+import { refusalOf, type Standing } from "../http/standing.ts";
 import { acceptOffers } from "./accept.ts";
 import type { FrameworkCall, Introduction } from "./call.ts";
 import type { EventStream } from "./event-stream.ts";
 import { errorEvent } from "./events.ts";
 import type { Framework } from "./framework.ts";
+import { FrameworkIds } from "./framework-id.ts";
 import type { FrameworkInfo } from "./framework-info.ts";
 import { Frameworks } from "./frameworks.ts";
 import { Offering } from "./offering.ts";
@@ -33,6 +35,14 @@ export interface SchedulerOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly hostname: string;
+  /** What the ids of frameworks are sealed with, 32 random bytes: the same one for as long as the node is. */
+  readonly idKey: Buffer;
+}
+
+/** Who subscribes, and whether they still may. */
+export interface Subscriber {
+  readonly actor: Actor;
+  readonly standing: Standing;
 }
 
 /** Hears of everything that changes, whatever role it is in. */
@@ -40,48 +50,63 @@ const SELF: Actor = Object.freeze({ kind: "peer", uid: 0 });
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
+  readonly #ids: FrameworkIds;
   readonly #frameworks: Frameworks;
   readonly #offering: Offering;
   readonly #unfollow: () => void;
 
   constructor(options: SchedulerOptions) {
-    const { engine, clock, log, hostname } = options;
+    const { engine, clock, log, hostname, idKey } = options;
     this.#options = options;
-    const nextId = counter();
+    this.#ids = new FrameworkIds(idKey);
     const nextOfferId = counter();
     this.#offering = new Offering({
       engine,
       clock,
       log,
       frameworks: () => this.#frameworks.connected(),
-      nextOfferId: () => nextOfferId("O"),
+      nextOfferId,
     });
     this.#frameworks = new Frameworks({
       agent: { agentId: engine.agentId, hostname },
       clock,
       uuid: () => Buffer.from(randomUUID().replaceAll("-", ""), "hex").toString("base64"),
       outcomesOf: (id) => new Outcomes(engine, id),
-      nextFrameworkId: () => nextId(""),
+      ids: this.#ids,
       onSubscribed: (framework, isNew) => this.#subscribed(framework, isNew),
       onGone: (framework) => this.#note("framework-gone", framework),
     });
     this.#unfollow = engine.follow(SELF, {}, () => this.#offering.soon());
   }
 
-  find(frameworkId: string): Framework | undefined {
-    return this.#frameworks.get(frameworkId);
+  find(frameworkId: string, actor: Actor): Framework | undefined {
+    return this.#frameworks.get(frameworkId, actor);
+  }
+
+  /** Whether this node gave the id to another principal. */
+  isAnothers(frameworkId: string, actor: Actor): boolean {
+    return this.#ids.originOf(frameworkId, actor) === "another's";
   }
 
   /** What stands against it is told on the stream, which ends. */
-  async subscribe(actor: Actor, introduction: Introduction, stream: EventStream): Promise<void> {
+  async subscribe({ actor, standing }: Subscriber, introduction: Introduction, stream: EventStream): Promise<void> {
     try {
       const { frameworkId, suppressedRoles } = introduction;
       const info = this.#admit(actor, introduction);
-      await this.#frameworks.subscribe({ actor, frameworkId, info, suppressedRoles }, stream);
+      const refusal = ({ roles }: FrameworkInfo) => standing() ?? refusalOf(() => this.#requireRoles(actor, roles));
+      await this.#frameworks.subscribe({ actor, refusal, frameworkId, info, suppressedRoles }, stream);
     } catch (error) {
       const isRefusal = error instanceof HoldfastError && error.code !== "internal";
       if (!isRefusal) this.#options.log.error({ err: error }, "Cannot subscribe a framework");
       stream.end(errorEvent(isRefusal ? messageOf(error) : "Cannot subscribe: a failure inside Holdfast"));
+    }
+  }
+
+  /** Credentials or ACLs are others: who would not be let in any more is told so, and disconnected. */
+  review(): void {
+    for (const framework of [...this.#frameworks.connected()]) {
+      const refusal = framework.refusal(framework.info);
+      if (refusal !== undefined) this.#frameworks.dismiss(framework, refusal.message);
     }
   }
 
@@ -161,8 +186,12 @@ export class Scheduler {
   /** @throws `invalid` what Mesos will not have, `forbidden` a role that the ACLs deny */
   #admit(actor: Actor, { info }: Introduction): FrameworkInfo {
     if ("refusal" in info) throw new HoldfastError("invalid", info.refusal);
-    this.#options.engine.requireFramework(actor, info.roles);
+    this.#requireRoles(actor, info.roles);
     return info;
+  }
+
+  #requireRoles(actor: Actor, roles: readonly string[]): void {
+    this.#options.engine.requireFramework(actor, roles);
   }
 
   #subscribed(framework: Framework, isNew: boolean): void {
@@ -172,11 +201,12 @@ export class Scheduler {
     this.#warn(framework);
   }
 
-  /** Whose role nobody may view is not told to everybody. */
+  /** One for each role: who may view none of them is told of none. */
   #note(type: "framework-subscribed" | "framework-gone", framework: Framework): void {
-    const roles = framework.info.roles.filter((role) => role !== "*");
-    const role = roles.length === 1 ? { role: roles[0] as Role } : {};
-    this.#options.engine.noteFramework(framework.actor, { type, ...role, message: `Framework ${framework.title}` });
+    const roles = framework.info.roles.filter((role) => role !== "*") as Role[];
+    const note = { type, message: `Framework ${framework.title}` };
+    for (const role of roles) this.#options.engine.noteFramework(framework.actor, { ...note, role });
+    if (roles.length === 0) this.#options.engine.noteFramework(framework.actor, note);
   }
 
   /** Frameworks that share a role are in the log once, and in the status for as long as they do. */
@@ -186,12 +216,12 @@ export class Scheduler {
   }
 }
 
-/** Ids that no other run of the daemon gives out: `1b4e28ba-...-O17`. */
-function counter(): (kind: string) => string {
+/** Ids that no other run of the daemon gives out: `1b4e28ba-...-O0017`. */
+function counter(): () => string {
   const run = randomUUID();
   let count = 0;
-  return (kind) => {
+  return () => {
     count += 1;
-    return `${run}-${kind}${String(count).padStart(4, "0")}`;
+    return `${run}-O${String(count).padStart(4, "0")}`;
   };
 }

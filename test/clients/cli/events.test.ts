@@ -36,6 +36,17 @@ test("events --follow tells the daemon's refusal", async () => {
   });
 });
 
+test("events --follow says why the daemon ended the stream, and does not come back", async () => {
+  const event = { seq: 4, at: AT, type: "reserved", by: "ops", role: "ads", sizeMb: 20 };
+  const refusal = { error: { code: "unauthenticated", message: "Cannot go on: the credentials were taken away" } };
+  const stream = `data: ${JSON.stringify(event)}\n\nevent: refused\ndata: ${JSON.stringify(refusal)}\n\n`;
+  daemon.replies["GET /v1/events?limit=10"] = answered({ events: [], last: 3 });
+  daemon.replies["GET /v1/events/stream"] = answered(stream);
+  const { status, stdout, stderr } = await holdfast("events", "--follow");
+  expect([status, stderr]).toEqual([1, "holdfast: Cannot go on: the credentials were taken away"]);
+  expect(stdout).toMatch(/reserved .*ads .*20 MB/);
+});
+
 test("events asks for what is wanted, and says it in a line that cannot hurt a terminal", async () => {
   const events = [
     { seq: 1, at: AT, type: "reserved", by: "ops", role: "ads", sizeMb: 20 },

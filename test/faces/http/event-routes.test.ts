@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { HoldfastError } from "../../../src/domain/error.ts";
 import type { NodeEvent } from "../../../src/domain/event.ts";
 import { CREATED_AT, EVENT, VOLUME_UUID } from "../../fakes/fake-engine.ts";
 import { ask, codeIn, messageIn } from "../ask.ts";
@@ -201,6 +202,28 @@ describe("the event stream", () => {
     await door.close();
     await telling;
     expect(performance.now() - startedAt).toBeLessThan(3_000);
+  });
+
+  it("is refused and ended where it may not be had, with the reason, and no other one is", async () => {
+    const listeners = new Set<() => void>();
+    const accessChanges = (listener: () => void) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    };
+    await door.close();
+    door = await openOperatorDoor({ accessChanges });
+    const [denied, other] = [await openStream("/v1/events/stream?role=ads"), await openStream()];
+    door.engine.requireEvents = (_actor, { role }) => {
+      if (role !== undefined) throw new HoldfastError("forbidden", "Cannot follow events of role ads");
+    };
+    for (const listener of listeners) listener();
+    await vi.waitFor(() => expect(denied.socket.closed).toBe(true));
+    const reason = '{"error":{"code":"forbidden","message":"Cannot follow events of role ads"}}';
+    expect(denied.said()).toContain(`event: refused\ndata: ${reason}\n\n`);
+    await vi.waitFor(() => expect([door.engine.followers.length, listeners.size]).toEqual([1, 1]));
+    await tell(EVENT);
+    await vi.waitFor(() => expect(other.said()).toContain("event: attached"));
+    expect((await ask(door.where, "/v1/events/stream?role=ads")).status).toBe(403);
   });
 
   it("ends when its door closes, and does not hold that up", async () => {

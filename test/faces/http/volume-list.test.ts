@@ -1,4 +1,8 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { VolumeId } from "../../../src/domain/units.ts";
+import { PAGE } from "../../fakes/fake-engine.ts";
 import { ask, codeIn, messageIn } from "../ask.ts";
 import { openOperatorDoor } from "../doors.ts";
 
@@ -91,3 +95,39 @@ test("Free disk alone is listed when that is asked for", async () => {
 function resourcesIn({ json }: { readonly json: unknown }): number {
   return (json as { readonly resources: readonly object[] }).resources.length;
 }
+
+describe("a long list of volumes", () => {
+  const many = Array.from({ length: 1_234 }, (_, index) => index);
+
+  beforeEach(() => {
+    const [view] = PAGE.volumes;
+    if (view === undefined) throw new Error("The page is empty");
+    const { volumes } = door.engine;
+    door.engine.volumes = async () =>
+      many.map((index) => ({ ...view, volume: { ...view.volume, id: `v-${index}` as VolumeId } }));
+    return () => {
+      door.engine.volumes = volumes;
+    };
+  });
+
+  test("holds nobody up when its reader leaves", async () => {
+    const socket = connect(door.where.port, "127.0.0.1");
+    socket.write("GET /v1/volumes HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await once(socket, "data");
+    socket.destroy();
+    expect((await ask(door.where, "/v1/volumes?limit=1")).status).toBe(200);
+    expect(door.errors).toEqual([]);
+  });
+
+  test("is whole, and JSON", async () => {
+    const answer = await ask(door.where, "/v1/volumes");
+    expect([answer.status, answer.headers["content-type"]]).toEqual([200, "application/json; charset=utf-8"]);
+    const { volumes } = answer.json as { volumes: { id: string }[] };
+    expect(volumes.map(({ id }) => id)).toEqual(many.map((index) => `v-${index}`));
+  });
+
+  test("has a head without a body", async () => {
+    const answer = await ask(door.where, "/v1/volumes", { method: "HEAD" });
+    expect([answer.status, answer.text]).toEqual([200, ""]);
+  });
+});

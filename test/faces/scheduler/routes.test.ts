@@ -22,7 +22,7 @@ const open: Framework[] = [];
 
 beforeAll(async () => {
   const share = (node: NodeDouble) => {
-    const scheduler = new Scheduler({ engine: node, clock, log, hostname: "node-1" });
+    const scheduler = new Scheduler({ engine: node, clock, log, hostname: "node-1", idKey: Buffer.alloc(32) });
     return (app: Parameters<typeof addScheduler>[0]) => addScheduler(app, scheduler, clock);
   };
   door = await openOperatorDoor({ share: share(new NodeDouble(disk(1000))) });
@@ -170,7 +170,8 @@ describe("POST /api/v1/scheduler", () => {
   });
 
   it("closes all streams at once with the door, also those that nobody reads", async () => {
-    const scheduler = new Scheduler({ engine: new NodeDouble(disk(1)), clock, log, hostname: "node-1" });
+    const idKey = Buffer.alloc(32);
+    const scheduler = new Scheduler({ engine: new NodeDouble(disk(1)), clock, log, hostname: "node-1", idKey });
     const other = await openOperatorDoor({ share: (app) => addScheduler(app, scheduler, clock) });
     const place = { host: "127.0.0.1", port: other.where.port };
     const [reading, stalled] = [await Framework.subscribe({ door: place }), await Framework.subscribe({ door: place })];

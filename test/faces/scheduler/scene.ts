@@ -1,5 +1,6 @@
 /** Frameworks that talk to the scheduler without a network, on a clock that stands still. */
-import type { Actor } from "../../../src/domain/operation.ts";
+import type { HoldfastError } from "../../../src/domain/error.ts";
+import { type Actor, actorName } from "../../../src/domain/operation.ts";
 import type { DiskResource } from "../../../src/domain/resource.ts";
 import type { Principal } from "../../../src/domain/units.ts";
 import { parseCall } from "../../../src/faces/scheduler/call.ts";
@@ -18,6 +19,10 @@ export class Scene {
   readonly clock = new FakeClock();
   readonly node: NodeDouble;
   readonly warnings: string[] = [];
+  /** Why a principal would not be let in any more. */
+  readonly takenAway = new Map<string, HoldfastError>();
+  /** Outlives a restart. */
+  readonly idKey = Buffer.alloc(32, "key");
   scheduler: Scheduler;
 
   constructor(...declared: readonly DiskResource[]) {
@@ -56,6 +61,7 @@ export class Scene {
       clock: this.clock,
       log: { debug: ignore, info: ignore, warn, error: ignore },
       hostname: "node-1",
+      idKey: this.idKey,
     });
   }
 }
@@ -108,7 +114,8 @@ export class Client {
       this.ending = "destroyed";
     };
     this.stream = new EventStream(`stream-${Math.random()}`, { write, end, destroy }, this.#scene.clock);
-    await this.#scene.scheduler.subscribe(this.#actor, call, this.stream);
+    const standing = () => this.#scene.takenAway.get(actorName(this.#actor));
+    await this.#scene.scheduler.subscribe({ actor: this.#actor, standing }, call, this.stream);
     this.frameworkId = this.of("SUBSCRIBED").at(-1)?.framework_id.value ?? "";
     await this.#scene.settle();
   }
@@ -120,7 +127,7 @@ export class Client {
       framework_id: { value: this.frameworkId },
       ...(message === undefined ? {} : { [type.toLowerCase()]: message }),
     });
-    const framework = this.#scene.scheduler.find(this.frameworkId);
+    const framework = this.#scene.scheduler.find(this.frameworkId, this.#actor);
     if (!("call" in call) || framework === undefined) throw new Error("The framework is not there");
     await this.#scene.scheduler.carryOut(framework, this.#actor, call.call);
     await this.#scene.settle();

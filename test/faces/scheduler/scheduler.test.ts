@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { parseAcls } from "../../../src/domain/acl.ts";
 import { HoldfastError } from "../../../src/domain/error.ts";
 import type { Principal } from "../../../src/domain/units.ts";
@@ -7,6 +7,9 @@ import { AGENT_ID } from "../../fakes/fake-engine.ts";
 import { type Client, create, destroy, reserve, Scene, sizesIn, unreserve, volumeJson } from "./scene.ts";
 
 const ads = [reservedFor("ads", "fw")];
+const FW = { kind: "principal", principal: "fw" as Principal } as const;
+const OTHER = { kind: "principal", principal: "other" as Principal } as const;
+const THIEF = { kind: "principal", principal: "thief" as Principal } as const;
 
 let scene: Scene;
 
@@ -51,28 +54,35 @@ describe("a framework that Mesos would not have is told by an ERROR event and th
 
   it("one that takes another principal's id", async () => {
     const { frameworkId } = await scene.subscribe();
-    const actor = { kind: "principal", principal: "thief" as Principal } as const;
-    expect(await refusal({}, { id: frameworkId, actor })).toBe("Changing framework's principal is not allowed");
+    expect(await refusal({}, { id: frameworkId, actor: THIEF })).toBe("Changing framework's principal is not allowed");
   });
 
-  it("one that takes another principal's id after a restart, when that one performed operations", async () => {
-    const owner = await scene.subscribe();
-    await owner.accept([reserve(1, "r")]);
+  it("one that takes another principal's id after a restart, though nothing is known of that one", async () => {
+    const { frameworkId: id } = await scene.subscribe();
     scene.restart();
-    const id = owner.frameworkId;
-    const actor = { kind: "principal", principal: "thief" as Principal } as const;
-    expect(await refusal({}, { id, actor })).toBe("Changing framework's principal is not allowed");
+    expect(await refusal({}, { id, actor: THIEF })).toBe("Changing framework's principal is not allowed");
     expect((await scene.subscribe({}, { id })).frameworkId).toBe(id);
   });
 
-  it("the hundred and first, unless one of them is only waited for, who is gone then", async () => {
+  it("a principal's hundred and first, unless one of them is only waited for, who is gone then", async () => {
     const first = await scene.subscribe({ roles: [] });
     for (let count = 1; count < 100; count += 1) await scene.subscribe({ roles: [] });
     expect(await refusal({})).toBe("Too many frameworks: 100 are connected");
     await first.disconnect();
     const late = await scene.subscribe();
     expect(late.offers()).toHaveLength(1);
-    expect(scene.scheduler.find(first.frameworkId)).toBeUndefined();
+    expect(scene.scheduler.find(first.frameworkId, FW)).toBeUndefined();
+  });
+
+  it("one of whom there are many, and never one of whom there are few", async () => {
+    const waiting = await scene.subscribe({ roles: [] }, { actor: OTHER });
+    await waiting.disconnect();
+    let many = 0;
+    while ((await scene.subscribe({ roles: [] })).frameworkId !== "") many += 1;
+    expect(many).toBe(100);
+    expect((await scene.subscribe({}, { actor: OTHER })).of("SUBSCRIBED")).toHaveLength(1);
+    expect((await scene.subscribe({}, { actor: THIEF })).of("SUBSCRIBED")).toHaveLength(1);
+    expect(scene.scheduler.find(waiting.frameworkId, OTHER)).toBeDefined();
   });
 
   it("one that comes while the daemon stops, and is closed at once", async () => {
@@ -83,12 +93,73 @@ describe("a framework that Mesos would not have is told by an ERROR event and th
     operations.resolve([]);
     const client = await subscribing;
     expect([client.ending, client.events]).toEqual(["ended", []]);
-    expect(scene.scheduler.find("known")).toBeUndefined();
+    expect(scene.scheduler.find("known", FW)).toBeUndefined();
   });
 
   it("one whose earlier operations cannot be found out", async () => {
     scene.node.operations = () => Promise.reject(new TypeError("secret"));
     expect(await refusal({}, { id: "known" })).toBe("Cannot subscribe: a failure inside Holdfast");
+  });
+});
+
+describe("an id that the node did not give out", () => {
+  it("is another framework's for each principal, whoever comes first and whatever they did", async () => {
+    const planted = { type: "RESERVE", resources: [disk(1, [reservedFor("ads", "thief")])] } as const;
+    await scene.node.perform(THIEF, [planted], { id: '["own-choice","r"]' });
+    const thief = await scene.subscribe({}, { id: "own-choice", actor: THIEF });
+    const owner = await scene.subscribe({}, { id: "own-choice" });
+    await owner.accept([reserve(1, "r")]);
+    expect(owner.status("r").state).toBe("OPERATION_FINISHED");
+    expect([thief.ending, thief.statuses()]).toEqual([undefined, []]);
+    await thief.say("TEARDOWN");
+    expect(owner.ending).toBeUndefined();
+    expect(scene.scheduler.find("own-choice", FW)).toBeDefined();
+  });
+});
+
+describe("a principal that may not subscribe any more", () => {
+  it("is told why and disconnected, and waited for; others are not", async () => {
+    const [client, other] = [await scene.subscribe(), await scene.subscribe({}, { actor: OTHER })];
+    scene.takenAway.set("fw", new HoldfastError("unauthenticated", "The credentials are gone"));
+    scene.scheduler.review();
+    expect(client.of("ERROR")).toEqual([{ message: "The credentials are gone" }]);
+    expect([client.ending, other.ending]).toEqual(["ended", undefined]);
+    expect(scene.scheduler.find(client.frameworkId, FW)?.stream).toBeUndefined();
+    await scene.settle(60_000);
+    expect(scene.scheduler.find(client.frameworkId, FW)).toBeUndefined();
+    expect(scene.scheduler.find(other.frameworkId, OTHER)?.stream).toBeDefined();
+  });
+
+  it("is not connected when that became so while it came", async () => {
+    const operations = Promise.withResolvers<[]>();
+    scene.node.operations = () => operations.promise;
+    const subscribing = scene.subscribe({}, { id: "known" });
+    scene.takenAway.set("fw", new HoldfastError("unauthenticated", "The credentials are gone"));
+    scene.scheduler.review();
+    operations.resolve([]);
+    const client = await subscribing;
+    expect(client.of("ERROR")).toEqual([{ message: "The credentials are gone" }]);
+    expect(client.frameworkId).toBe("");
+  });
+
+  it("is disconnected when the ACLs deny one of the roles that it is in now", async () => {
+    const client = await scene.subscribe({ roles: ["web"] });
+    await client.say("UPDATE_FRAMEWORK", {
+      framework_info: {
+        user: "root",
+        name: "test",
+        id: { value: client.frameworkId },
+        roles: ["ads"],
+        capabilities: [{ type: "MULTI_ROLE" }],
+        failover_timeout: 60,
+      },
+    });
+    scene.node.acls = parseAcls({
+      register_frameworks: [{ principals: { type: "ANY" }, roles: { values: ["web"] } }],
+      permissive: false,
+    });
+    scene.scheduler.review();
+    expect(client.of("ERROR")[0].message).toContain("do not allow register_frameworks to fw");
   });
 });
 
@@ -765,7 +836,7 @@ describe("a framework that is disconnected", () => {
     const client = await scene.subscribe({ failover_timeout: 0 });
     await client.accept([reserve(100)]);
     await client.disconnect();
-    expect(scene.scheduler.find(client.frameworkId)).toBeUndefined();
+    expect(scene.scheduler.find(client.frameworkId, FW)).toBeUndefined();
     expect(scene.node.notes.map(({ type }) => type)).toEqual(["framework-subscribed", "framework-gone"]);
     expect(sizesIn((await scene.subscribe()).offer())).toEqual({ "": 900, ads: 100 });
   });
@@ -774,9 +845,9 @@ describe("a framework that is disconnected", () => {
     const client = await scene.subscribe({ failover_timeout: 60 });
     await client.disconnect();
     scene.clock.advance(59_000);
-    expect(scene.scheduler.find(client.frameworkId)).toBeDefined();
+    expect(scene.scheduler.find(client.frameworkId, FW)).toBeDefined();
     scene.clock.advance(1_000);
-    expect(scene.scheduler.find(client.frameworkId)).toBeUndefined();
+    expect(scene.scheduler.find(client.frameworkId, FW)).toBeUndefined();
     const again = await scene.subscribe({}, { id: client.frameworkId });
     expect(again.of("ERROR")).toEqual([{ message: "Framework has been removed" }]);
   });
@@ -786,7 +857,7 @@ describe("a framework that is disconnected", () => {
     await client.disconnect();
     const again = await scene.subscribe({ failover_timeout: 60 }, { id: client.frameworkId });
     scene.clock.advance(100_000);
-    expect(scene.scheduler.find(client.frameworkId)).toBeDefined();
+    expect(scene.scheduler.find(client.frameworkId, FW)).toBeDefined();
     expect(again.offers()).toHaveLength(1);
     expect(scene.node.notes).toHaveLength(1);
   });
@@ -797,7 +868,7 @@ describe("a framework that is disconnected", () => {
     expect(client.of("ERROR")).toEqual([{ message: "Framework failed over" }]);
     expect(client.ending).toBe("ended");
     await client.disconnect();
-    expect(scene.scheduler.find(client.frameworkId)?.stream).toBe(again.stream);
+    expect(scene.scheduler.find(client.frameworkId, FW)?.stream).toBe(again.stream);
   });
 
   it("has no use for the offers of its old stream", async () => {
@@ -837,6 +908,17 @@ describe("two frameworks in one role", () => {
     await one.say("ACCEPT", { offer_ids: [late], operations: [destroy("v", 100, "d")] });
     expect(one.status("d").state).toBe("OPERATION_ERROR");
   });
+});
+
+test("A framework in several roles is told of in each, and to nobody who may view none of them", async () => {
+  const client = await scene.subscribe({ roles: ["ads", "web", "*"] });
+  await client.say("TEARDOWN");
+  expect(scene.node.notes.map(({ type, role }) => [type, role])).toEqual([
+    ["framework-subscribed", "ads"],
+    ["framework-subscribed", "web"],
+    ["framework-gone", "ads"],
+    ["framework-gone", "web"],
+  ]);
 });
 
 describe("calls about what is not here", () => {
@@ -901,6 +983,6 @@ describe("UPDATE_FRAMEWORK", () => {
     scene.node.acls = parseAcls({ register_frameworks: [{ principals: { type: "ANY" }, roles: { type: "NONE" } }] });
     const framework_info = { id: { value: client.frameworkId }, user: "u", name: "n", roles: ["web"], capabilities };
     await expect(client.say("UPDATE_FRAMEWORK", { framework_info })).rejects.toThrow(/role web: the ACLs do not allow/);
-    expect(scene.scheduler.find(client.frameworkId)?.info.roles).toEqual(["ads"]);
+    expect(scene.scheduler.find(client.frameworkId, FW)?.info.roles).toEqual(["ads"]);
   });
 });
