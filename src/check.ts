@@ -10,7 +10,7 @@ import { readAclsFile } from "./auth/acls-file.ts";
 import { readCredentialsFile } from "./auth/credentials.ts";
 import type { ListenAddress } from "./config/fields.ts";
 import type { Settings } from "./config/settings.ts";
-import { readTls } from "./daemon.ts";
+import { nodeIdOf, readTls } from "./daemon.ts";
 import { isFree } from "./doctor.ts";
 import { parseDeclaredResources, requireApart } from "./domain/declared.ts";
 import { HoldfastError, messageOf } from "./domain/error.ts";
@@ -20,22 +20,24 @@ import { isPortOfServiceManager } from "./host/systemd.ts";
 
 /**
  * Prints the settings that a service manager must know too, one a line: the work root, the operator HTTP's address, the
- * agent socket, and the Docker plugin's if there is one.
+ * agent socket, and the Docker plugin's and CSI's if there are any.
  * @throws the reason why the daemon would not start
  */
 export async function runCheck(settings: Settings): Promise<void> {
-  const { credentialsFile, aclsFile, tls, resources, workRoot, socket, dockerPlugin, listen } = settings;
+  const { credentialsFile, aclsFile, tls, resources, workRoot, socket, dockerPlugin, csi, listen } = settings;
   if (resources !== undefined) requireApart(parseDeclaredResources(resources).disks, workRoot, realPathOf);
   if (credentialsFile !== undefined) await readCredentialsFile(credentialsFile);
   if (aclsFile !== undefined) await readAclsFile(aclsFile);
   if (tls !== undefined) readTls(tls);
   checkWorkRoot(workRoot);
-  for (const path of [socket, dockerPlugin?.path]) if (path !== undefined) checkSocket(path);
+  if (csi !== undefined) nodeIdOf(csi);
+  for (const path of [socket, dockerPlugin?.path, csi?.path]) if (path !== undefined) checkSocket(path);
   // A daemon that runs, or the service manager in its place, has the address already.
   if ((!existsSync(workRoot) || isFree(workRoot)) && !isPortOfServiceManager(listen.port)) await checkFree(listen);
   const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
   const lines = [`workRoot: ${workRoot}`, `listen: ${host}:${listen.port}`, `socket: ${socket}`];
   if (dockerPlugin !== undefined) lines.push(`dockerPlugin: ${dockerPlugin.path}`);
+  if (csi !== undefined) lines.push(`csi: ${csi.path}`);
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 

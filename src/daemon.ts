@@ -11,6 +11,7 @@ import { createBasicAuthenticator } from "./auth/basic.ts";
 import { readCredentialsFile } from "./auth/credentials.ts";
 import { createReloader, type Reloader } from "./auth/reloader.ts";
 import { watchFiles } from "./auth/watch.ts";
+import { nodeName } from "./config/fields.ts";
 import { type Settings, waitingForRestart } from "./config/settings.ts";
 import { type Acls, PERMISSIVE } from "./domain/acl.ts";
 import { parseDeclaredResources, requireApart } from "./domain/declared.ts";
@@ -18,9 +19,9 @@ import { HoldfastError, messageOf } from "./domain/error.ts";
 import { type DiskResource, type DiskSource, ROOT_DISK, sourceKey } from "./domain/resource.ts";
 import { parseSizeMb } from "./domain/size.ts";
 import type { AgentId } from "./domain/units.ts";
-import type { Engine } from "./engine/engine.ts";
+import type { Engine, NodeStatus } from "./engine/engine.ts";
 import { NodeEngine, type NodeEngineOptions } from "./engine/node-engine.ts";
-import { registerGauges } from "./gauges.ts";
+import { registerBuild, registerGauges } from "./gauges.ts";
 import { readBundleConfig } from "./host/bundle.ts";
 import { createProcesses } from "./host/container-processes.ts";
 import { type DirectoryDiskOptions, openDirectoryDisk } from "./host/directory-disk.ts";
@@ -56,7 +57,7 @@ export interface DaemonOptions {
   readonly allowVolatile?: boolean;
   readonly log?: FlushableLog;
   readonly configuration?: ConfigurationFile;
-  /** Sockets that listen already, by the door they belong to: `agent`, `docker`, `http`. */
+  /** Sockets that listen already, by the door they belong to: `agent`, `docker`, `csi`, `http`. */
   readonly listeners?: ReadonlyMap<string, number>;
 }
 
@@ -75,6 +76,9 @@ export interface Daemon {
 
 /** The checkpoint cannot be stored any more: the service manager shall know it from a mistake in the configuration. */
 const EXIT_STORE = 74;
+
+/** What a part says of itself in the node's status. */
+type Remarks = Pick<NodeStatus, "problems" | "notices">;
 
 /** The configuration file, and how to read it again with the flags that win over it. */
 interface ConfigurationFile {
@@ -188,6 +192,7 @@ async function startParts(
   });
   stops.push(() => trail.close());
   let frameworkNotices: () => readonly string[] = () => [];
+  let registrationRemarks: () => Remarks = () => ({ problems: [], notices: [] });
   const engine = new NodeEngine({
     store,
     trail,
@@ -206,8 +211,13 @@ async function startParts(
     reconcileIntervalMs: settings.reconcileIntervalMs,
     gc: liveGcSettings(current),
     remarks: () => ({
-      problems: reloads.flatMap(({ failure }) => failure ?? []),
-      notices: [...(waiting().length === 0 ? [] : [restartNotice(waiting())]), ...diskNotices, ...frameworkNotices()],
+      problems: [...reloads.flatMap(({ failure }) => failure ?? []), ...registrationRemarks().problems],
+      notices: [
+        ...(waiting().length === 0 ? [] : [restartNotice(waiting())]),
+        ...diskNotices,
+        ...frameworkNotices(),
+        ...registrationRemarks().notices,
+      ],
     }),
   });
   // Also what does not come to be ready has threads to stop.
@@ -231,9 +241,10 @@ async function startParts(
     import("./faces/http/body.ts"),
     engine.start(),
   ]);
-  registerGauges(metrics, engine);
-
   const { version } = manifest;
+  registerGauges(metrics, engine);
+  registerBuild(metrics, version);
+
   const socket = await startAgentSocket({
     engine,
     path: settings.socket,
@@ -257,6 +268,31 @@ async function startParts(
       peer: peerOf,
     });
     stops.push(() => plugin.close());
+  }
+  if (settings.csi === undefined) refuseListener("csi", options);
+  else {
+    const { startCsi } = await import("./faces/csi/server.ts");
+    const csi = await startCsi({
+      engine,
+      ...settings.csi,
+      nodeId: nodeIdOf(settings.csi),
+      listener: unixListener("csi", settings.csi.path, options),
+      version,
+      log,
+      peer: peerOf,
+    });
+    stops.push(() => csi.close());
+    if (settings.csi.kubeletRegistration !== undefined) {
+      const { startRegistration } = await import("./faces/csi/registration.ts");
+      const registration = await startRegistration({
+        directory: settings.csi.kubeletRegistration,
+        endpoint: settings.csi.path,
+        log,
+        peer: peerOf,
+      });
+      stops.push(() => registration.close());
+      registrationRemarks = registration.remarks;
+    }
   }
   const idKey = await nodeKey(join(workRoot.path, "meta"), "framework-key", log);
   const scheduler = new Scheduler({ engine, clock, log, hostname: hostname(), idKey });
@@ -292,9 +328,17 @@ async function startParts(
 }
 
 /** What the daemon stands on is no sandbox, whoever hands it over: its sockets, and the directories of sandboxes. */
-function foundationsOf({ socket, dockerPlugin, sandboxRoots }: Settings): readonly string[] {
-  const sockets = [socket, ...(dockerPlugin === undefined ? [] : [dockerPlugin.path])];
+function foundationsOf({ socket, dockerPlugin, csi, sandboxRoots }: Settings): readonly string[] {
+  const sockets = [socket, dockerPlugin?.path, csi?.path].filter((path) => path !== undefined);
   return [...sockets.map((path) => dirname(resolve(path))), ...sandboxRoots, import.meta.dirname];
+}
+
+/** What the cluster calls this node. @throws `invalid` when nothing was said and the host name is no name for it */
+export function nodeIdOf({ nodeId = hostname() }: NonNullable<Settings["csi"]>): string {
+  const name = nodeName.safeParse(nodeId);
+  if (name.success) return name.data;
+  const message = `Cannot serve CSI as node ${nodeId}: the host name is no name for it, give csiNodeId`;
+  throw new HoldfastError("invalid", message);
 }
 
 /** What was opened beforehand must be what is asked for: otherwise a change of the setting would change nothing. */

@@ -44,6 +44,16 @@ const VOLUME_GAUGES: readonly (readonly [
   ["inodes", "Files and directories of a volume", ({ usage }) => usage?.inodes],
 ];
 
+/** Which program runs: always 1, and what there is to know in the labels. */
+export function registerBuild(metrics: PrometheusMetrics, version: string): void {
+  metrics.labelledGauge({
+    name: "holdfast_build_info",
+    help: "The program that runs",
+    labels: ["version"],
+    collect: () => [[{ version }, 1]],
+  });
+}
+
 export function registerGauges(metrics: PrometheusMetrics, engine: Engine): void {
   const status = shared(() => engine.status(DAEMON));
   const volumes = shared(() => engine.volumes(DAEMON));

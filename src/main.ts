@@ -156,15 +156,22 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 
+/** Nomad runs a plugin with an operation alone, and says the same in the environment. */
+function argumentsOf([first, ...rest]: readonly string[]): readonly string[] {
+  const isNomad = first !== undefined && rest.length === 0 && first === process.env["DHV_OPERATION"];
+  return first === undefined ? [] : [...(isNomad ? ["nomad-volume"] : []), first, ...rest];
+}
+
 const status = await runCommandLine({
   version: manifest.version,
-  args: process.argv.slice(2),
+  args: argumentsOf(process.argv.slice(2)),
   commands: { ...CLIENT_COMMANDS, ...DAEMON_COMMANDS },
   context: {
     defaultSocket: process.env["HOLDFAST_SOCKET"] || "/run/holdfast/holdfast.sock",
     print: (text) => void process.stdout.write(`${text}\n`),
     complain: (line) => void process.stderr.write(`${line}\n`),
     readInput: async () => (await import("node:stream/consumers")).text(process.stdin),
+    environment: process.env,
   },
 });
 // A command that failed in a way of its own has said so already.

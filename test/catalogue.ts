@@ -350,7 +350,13 @@ export const CATALOGUE: Readonly<Record<string, Covered | NotApplicable>> = {
   },
   A40: {
     attack: "protobuf and gRPC",
-    notApplicable: "no door speaks either: bodies in protobuf are refused as of an unknown type",
+    tests: {
+      "test/faces/csi/proto.test.ts": ["the JSON beside %s is what it makes"],
+      "test/faces/csi/server.test.ts": [
+        "refuses a request that is larger than any can be",
+        "goes on after whoever speaks no HTTP/2, or no gRPC",
+      ],
+    },
   },
   A41: {
     attack: "a text that a regular expression never ends with",

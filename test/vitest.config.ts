@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           name: "host",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/guest/suites/**", "test/prove/*.test.ts"],
+          exclude: ["test/guest/suites/**", "test/kubernetes/**", "test/prove/*.test.ts"],
           ...apart,
           testTimeout: 30_000,
           hookTimeout: 60_000,

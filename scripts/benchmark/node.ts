@@ -44,7 +44,7 @@ export class Node {
   static async start(dir: string): Promise<Node> {
     await mkdir(dir, { recursive: true });
     const plugin = path.join(dir, "plugin.sock");
-    const args = ["--resources", `disk(*):${DISK_MB}`, "--docker-plugin", plugin];
+    const args = ["--resources", `disk(*):${DISK_MB}`, "--docker-plugin", plugin, "--csi", path.join(dir, "csi.sock")];
     const daemon = await Daemon.start({ dir, args });
     const state = await requestJson<{ id: string }>(daemon.http, { path: "/state" });
     const node = new Node(daemon, dir, state.id);
@@ -55,6 +55,17 @@ export class Node {
   /** Where it serves Docker's volume plugin protocol. */
   get plugin(): { readonly socketPath: string } {
     return { socketPath: path.join(this.#dir, "plugin.sock") };
+  }
+
+  /** Where it serves CSI. */
+  get csi(): string {
+    return path.join(this.#dir, "csi.sock");
+  }
+
+  /** A volume as CSI calls it, and a target in a directory of its own to publish it at. */
+  async csiTarget(number: number): Promise<{ readonly volume_id: string; readonly target_path: string }> {
+    const { sandbox } = await this.#sandbox(`csi-${number}`);
+    return { volume_id: `${ROLE}/v${number}`, target_path: path.join(sandbox, "mount") };
   }
 
   get volumes(): number {

@@ -9,6 +9,7 @@ import { callsRows, podmanRows } from "./beside-rows.ts";
 import type { Measured } from "./client-worker.ts";
 import { collectRows, throttleRows } from "./collect-rows.ts";
 import { hookRows, pluginRows, runningRows } from "./container-rows.ts";
+import { csiRows } from "./csi-rows.ts";
 import type { Docker } from "./docker.ts";
 import type { Load } from "./load.ts";
 import {
@@ -125,6 +126,7 @@ export type RowName =
   | "hook"
   | "running"
   | "plugin"
+  | "csi"
   | "collect"
   | "throttle"
   | "flat"
@@ -143,6 +145,7 @@ export const ROWS: Readonly<Record<RowName, (bench: Bench) => Promise<Row[]>>> =
   hook: hookRows,
   running: runningRows,
   plugin: pluginRows,
+  csi: csiRows,
   collect: collectRows,
   throttle: throttleRows,
   flat: flatRows,

@@ -69,6 +69,12 @@ export const interval = fromText("a duration between 100ms and 3w", (text) => {
 
 export const role = fromText("a role such as ads or eng/web", (text) => accepted(() => parseRole(text)));
 
+/** Also a value of topology, where Kubernetes wants it as its labels are. */
+export const nodeName = fromText(
+  "at most 63 letters, digits, -, _ and ., with a letter or digit at both ends",
+  (text) => (/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/i.test(text) ? text : undefined),
+);
+
 const SIZE_FORM = "a size such as 512M or 10G";
 
 /** MB unless it has a unit; YAML reads one without a unit as a number. */

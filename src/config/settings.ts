@@ -16,6 +16,7 @@ import {
   type ListenAddress,
   listenAddress,
   listOf,
+  nodeName,
   oneOf,
   type ProjectRange,
   projectRange,
@@ -35,6 +36,8 @@ export interface Settings {
   readonly socket: string;
   /** The volume plugin for Docker and Podman; `undefined` when there is none. */
   readonly dockerPlugin: DockerPluginSettings | undefined;
+  /** The CSI plugin for Kubernetes and Nomad; `undefined` when there is none. */
+  readonly csi: CsiSettings | undefined;
   readonly sandboxRoots: readonly string[];
   /** Mesos's text or JSON form, not parsed yet; `undefined` means the size of the work root's file system. */
   readonly resources: string | undefined;
@@ -67,6 +70,7 @@ const KEYS: Readonly<Record<keyof Settings, string>> = {
   listen: "listen",
   socket: "socket",
   dockerPlugin: "dockerPlugin",
+  csi: "csi",
   sandboxRoots: "sandboxRoot",
   resources: "resources",
   credentialsFile: "credentials",
@@ -105,6 +109,18 @@ interface DockerPluginSettings {
   readonly defaultSize: MilliMb | undefined;
 }
 
+interface CsiSettings {
+  readonly path: string;
+  /** Of the volumes that are made without a role. */
+  readonly role: Role;
+  /** Of a volume that is made without a size. */
+  readonly defaultSize: MilliMb;
+  /** What the cluster calls this node; `undefined` for its host name. */
+  readonly nodeId: string | undefined;
+  /** Where kubelet looks for plugins; `undefined` where somebody else registers this one, or nobody. */
+  readonly kubeletRegistration: string | undefined;
+}
+
 const SCHEMA = z.strictObject({
   workRoot: absolutePath,
   listen: listenAddress,
@@ -112,6 +128,11 @@ const SCHEMA = z.strictObject({
   dockerPlugin: socketPath.optional(),
   dockerPluginRole: role,
   dockerPluginSize: size.optional(),
+  csi: socketPath.optional(),
+  csiRole: role,
+  csiSize: size,
+  csiNodeId: nodeName.optional(),
+  kubeletRegistration: absolutePath.optional(),
   sandboxRoot: listOf(absolutePath, "a list of absolute paths").optional(),
   resources: resources.optional(),
   credentials: filePath.optional(),
@@ -171,6 +192,7 @@ function toSettings(values: z.output<typeof SCHEMA>): Settings {
       values.dockerPlugin === undefined
         ? undefined
         : { path: values.dockerPlugin, role: values.dockerPluginRole, defaultSize: values.dockerPluginSize },
+    csi: csiOf(values),
     sandboxRoots: values.sandboxRoot ?? [],
     resources: values.resources,
     credentialsFile: values.credentials,
@@ -189,6 +211,13 @@ function toSettings(values: z.output<typeof SCHEMA>): Settings {
     reconcileIntervalMs: values.reconcileInterval,
     logLevel: values.logLevel,
   };
+}
+
+function csiOf(values: z.output<typeof SCHEMA>): Settings["csi"] {
+  const { csi: path, csiRole: role, csiSize: defaultSize, csiNodeId: nodeId, kubeletRegistration } = values;
+  if (path !== undefined) return { path, role, defaultSize, nodeId, kubeletRegistration };
+  if (kubeletRegistration === undefined) return undefined;
+  throw new HoldfastError("invalid", "Cannot use kubeletRegistration: there is no plugin to register without csi");
 }
 
 function tlsOf(certFile: string | undefined, keyFile: string | undefined): Settings["tls"] {

@@ -6,6 +6,7 @@ import { linkTo } from "./route.ts";
 
 const TONES: Readonly<Record<VolumeJson["state"], string>> = {
   adopting: "busy",
+  copying: "busy",
   detached: "calm",
   attaching: "busy",
   attached: "good",

@@ -216,6 +216,13 @@ function requireAttachable(
   volume: Volume,
   context: AttachContext,
 ): void {
+  if (volume.snapshotOf !== undefined) {
+    const reason = "it is a snapshot, make a volume of it by copying it";
+    throw new HoldfastError(
+      "unsupported",
+      `Cannot attach volume ${nameOf(volume)} to container ${wanted.id}: ${reason}`,
+    );
+  }
   const damage = context.damageOf(volume.uuid);
   const others = state.containersOf(volume.uuid).filter((container) => container.id !== wanted.id);
   const own =
@@ -225,13 +232,17 @@ function requireAttachable(
   const code = refusalOf(stateOf(volume, phases, damage !== undefined), volume.shared ? "share" : "attach");
   if (code === undefined) return;
   const holder = others[0]?.id ?? wanted.id;
-  const isAdopting = volume.origin !== undefined && damage === undefined;
-  const reason = isAdopting
-    ? "it is being adopted"
-    : (damage ?? `in use by container ${holder}${held ? ", which was detached by force and lingers" : ""}`);
+  const reason =
+    damage === undefined && isInTheMaking(volume)
+      ? `it is being ${volume.origin === undefined ? "copied" : "adopted"}`
+      : (damage ?? `in use by container ${holder}${held ? ", which was detached by force and lingers" : ""}`);
   throw new HoldfastError(code, `Cannot attach volume ${nameOf(volume)} to container ${wanted.id}: ${reason}`, {
     details: { container: holder },
   });
+}
+
+function isInTheMaking({ origin, copying }: Volume): boolean {
+  return origin !== undefined || copying !== undefined;
 }
 
 function otherMode({ id }: WantedContainer, volume: Volume, { containerPath, mode, phase }: Attachment): HoldfastError {

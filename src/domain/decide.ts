@@ -43,6 +43,8 @@ export interface DecisionContext {
   /** Why a disk takes no new reservations: a phrase for people. */
   readonly closedTo: (source: DiskSource) => string | undefined;
   readonly nextRevision: () => number;
+  /** What else a new volume is, beside what its operation says. */
+  readonly complete?: (volume: Volume) => Volume;
 }
 
 /** What is left to do on disk when the changes are committed. */
@@ -92,12 +94,13 @@ function decide(tx: Transaction, operation: Operation, context: DecisionContext,
       return `Destroyed ${list(destroyed)}`;
     }
     case "GROW_VOLUME": {
-      const grown = resize(tx, operation.volume, operation.addition.size, context);
+      const { volume, addition, sharedToo = false } = operation;
+      const grown = resize(tx, volume, { by: addition.size, sharedToo }, context);
       draft.resized.push(grown);
       return `Grew ${nameOf(grown)} to ${toMb(grown.size)} MB`;
     }
     case "SHRINK_VOLUME": {
-      const shrunk = resize(tx, operation.volume, -operation.subtract as MilliMb, context);
+      const shrunk = resize(tx, operation.volume, { by: -operation.subtract as MilliMb, sharedToo: false }, context);
       draft.resized.push(shrunk);
       return `Shrank ${nameOf(shrunk)} to ${toMb(shrunk.size)} MB`;
     }
@@ -158,7 +161,7 @@ function create(tx: Transaction, resource: DiskResource, context: DecisionContex
     throw refused("duplicate_volume", `Cannot create volume ${name}: it exists already`);
   }
   requireFree(tx.state.pool(resource.source, resource.reservations), resource, `create volume ${name} in`);
-  const volume: Volume = {
+  const bare: Volume = {
     ...context.takeDirectory(resource.source),
     role,
     id: spec.id,
@@ -173,6 +176,7 @@ function create(tx: Transaction, resource: DiskResource, context: DecisionContex
     phase: "live",
     revision: context.nextRevision(),
   };
+  const volume = context.complete?.(bare) ?? bare;
   tx.set("volumes", volume.uuid, volume);
   return volume;
 }
@@ -215,9 +219,20 @@ function destroy(tx: Transaction, resource: DiskResource, context: DecisionConte
   return destroyed;
 }
 
-function resize(tx: Transaction, resource: DiskResource, delta: MilliMb, context: DecisionContext): Volume {
+interface Resizing {
+  /** Negative shrinks. */
+  readonly by: MilliMb;
+  readonly sharedToo: boolean;
+}
+
+function resize(
+  tx: Transaction,
+  resource: DiskResource,
+  { by: delta, sharedToo }: Resizing,
+  context: DecisionContext,
+): Volume {
   const volume = find(tx, resource, delta > 0 ? "grow" : "shrink", "conflict");
-  if (volume.shared) {
+  if (volume.shared && !sharedToo) {
     throw refused("invalid", `Cannot resize volume ${nameOf(volume)}: it is shared`);
   }
   requireAllowed(tx, volume, "resize", context);

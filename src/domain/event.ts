@@ -18,6 +18,8 @@ export const EVENT_TYPES = [
   "unpinned",
   "described",
   "adopted",
+  "copied",
+  "snapshot",
   "damaged",
   "repaired",
   "nearly-full",

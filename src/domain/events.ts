@@ -64,9 +64,13 @@ function ofVolume(events: EventFacts[], before: Volume | undefined, after: Volum
     const owner = app === undefined ? {} : { app: app.id };
     events.push({ type, role, id, uuid, size, ...owner, ...(message === undefined ? {} : { message }) });
   };
-  // What is just being adopted is no volume yet; when that is taken back, it never was.
+  // What is just being adopted or copied is no volume yet; when that is taken back, it never was.
   if (before === undefined) {
-    if (after?.phase === "live" && after.origin === undefined) push("created");
+    if (after?.phase === "live" && after.origin === undefined && after.copying === undefined) push("created");
+    return;
+  }
+  if (before.copying !== undefined) {
+    if (after !== undefined && after.copying === undefined) ofCopy(push, after);
     return;
   }
   if (after === undefined) {
@@ -77,6 +81,12 @@ function ofVolume(events: EventFacts[], before: Volume | undefined, after: Volum
   else if (before.phase !== "live" && after.phase === "live") push("restored", renamed(before, after));
   else if (before.origin !== undefined && after.origin === undefined) push("adopted", `from ${before.origin}`);
   ofMarks(push, before, after);
+}
+
+function ofCopy(push: (type: EventType, message?: string) => void, { copyOf, snapshotOf }: Volume): void {
+  const source = snapshotOf ?? copyOf;
+  const message = source === undefined ? undefined : `of ${source.role}/${source.id}`;
+  push(snapshotOf === undefined ? "copied" : "snapshot", message);
 }
 
 function ofMarks(push: (type: EventType, message?: string) => void, before: Volume, after: Volume): void {

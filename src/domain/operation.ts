@@ -15,7 +15,13 @@ export type Operation =
   | { readonly type: "UNRESERVE"; readonly resources: readonly DiskResource[] }
   | { readonly type: "CREATE"; readonly volumes: readonly DiskResource[] }
   | { readonly type: "DESTROY"; readonly volumes: readonly DiskResource[] }
-  | { readonly type: "GROW_VOLUME"; readonly volume: DiskResource; readonly addition: DiskResource }
+  | {
+      readonly type: "GROW_VOLUME";
+      readonly volume: DiskResource;
+      readonly addition: DiskResource;
+      /** Also a shared one, which Mesos never resizes. */
+      readonly sharedToo?: true;
+    }
   | { readonly type: "SHRINK_VOLUME"; readonly volume: DiskResource; readonly subtract: MilliMb };
 
 export type OperationType = Operation["type"];

@@ -69,6 +69,21 @@ export interface VolumeOwner {
   readonly instance: InstanceId;
 }
 
+/** Whose content a volume's was at first, for people: it may be gone since. */
+export interface CopySource {
+  readonly role: Role;
+  readonly id: VolumeId;
+  readonly uuid: Incarnation;
+  /** When the copy was begun. */
+  readonly at: WallMs;
+}
+
+/** Of a volume whose content is being copied still. */
+export interface Copying {
+  /** What was reserved for it, and is given back should the copy fail. */
+  readonly reserved: MilliMb;
+}
+
 /** One incarnation of a volume. Key: `uuid`. */
 export interface Volume {
   readonly uuid: Incarnation;
@@ -99,6 +114,12 @@ export interface Volume {
   readonly pinned?: true;
   /** The directory that is being adopted: absolute path, from the commit until the content has moved. */
   readonly origin?: string;
+  /** It began as a copy. */
+  readonly copyOf?: CopySource;
+  /** It is a copy that nobody changes: never attached, copied from. */
+  readonly snapshotOf?: CopySource;
+  /** From the first commit until its content is there; what a crash leaves of such a one is thrown away. */
+  readonly copying?: Copying;
   readonly note?: VolumeNote;
   readonly app?: VolumeOwner;
   /** Grows with every change that the label must show; a label with a lower one is stale. */

@@ -44,7 +44,7 @@ function validate(operation: Operation, principal: Principal | undefined): Opera
       for (const volume of operation.volumes) requireVolume(volume, "destroy");
       return operation;
     case "GROW_VOLUME":
-      validateGrow(operation.volume, operation.addition);
+      validateGrow(operation);
       return operation;
     case "SHRINK_VOLUME":
       validateShrink(operation.volume, operation.subtract);
@@ -135,8 +135,8 @@ function validateCreate(volumes: readonly DiskResource[], principal: Principal |
   });
 }
 
-function validateGrow(volume: DiskResource, addition: DiskResource): void {
-  const deed = `grow volume ${nameOf(requireResizable(volume, "grow"))}`;
+function validateGrow({ volume, addition, sharedToo }: Extract<Operation, { type: "GROW_VOLUME" }>): void {
+  const deed = `grow volume ${nameOf(requireResizable(volume, "grow", sharedToo))}`;
   if (addition.volume !== undefined) throw invalid(deed, "the addition is a volume, expected free disk");
   if (addition.size <= 0) throw invalid(deed, `the addition is ${toMb(addition.size)} MB, expected more than 0`);
   if (sourceKey(addition.source) !== sourceKey(volume.source)) throw invalid(deed, "the addition is on another disk");
@@ -154,10 +154,10 @@ function validateShrink(volume: DiskResource, subtract: MilliMb): void {
   }
 }
 
-function requireResizable(resource: DiskResource, verb: string): VolumeResource {
+function requireResizable(resource: DiskResource, verb: string, sharedToo = false): VolumeResource {
   const volume = requireVolume(resource, verb);
   const deed = `${verb} volume ${nameOf(volume)}`;
-  if (volume.volume.shared) throw invalid(deed, "it is shared");
+  if (volume.volume.shared && !sharedToo) throw invalid(deed, "it is shared");
   if (volume.source.type === "MOUNT") throw invalid(deed, "it has a MOUNT disk, which is taken whole");
   return volume;
 }

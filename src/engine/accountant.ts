@@ -103,7 +103,7 @@ function dueVolumes(parts: Parts): readonly Volume[] {
 /** How long a volume may go without a look; `undefined` when it needs none. */
 function restOf({ disks, observations, ledger }: Parts, volume: Volume): number | undefined {
   const disk = disks.get(sourceKey(volume.source));
-  if (disk === undefined || volume.origin !== undefined) return undefined;
+  if (disk === undefined || volume.origin !== undefined || volume.copying !== undefined) return undefined;
   if (volume.phase === "retained" && disk.enforcement.by === "nothing") return Number.POSITIVE_INFINITY;
   if (volume.phase !== "live") return undefined;
   if (disk.enforcement.by === "nothing" || observations.loose.has(volume.uuid)) return LOOK_AGAIN_MS;

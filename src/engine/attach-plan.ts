@@ -4,4 +4,6 @@ import type { AttachRequest } from "./engine.ts";
 /** What a face asks for, with the process identified. */
 export interface AttachPlan extends Omit<AttachRequest, "process"> {
   readonly process?: ContainerProcess;
+  /** Interrupts what may take long. */
+  readonly signal?: AbortSignal;
 }

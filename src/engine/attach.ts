@@ -71,7 +71,10 @@ export async function attachVolumes(parts: Parts, actor: Actor, asked: AttachPla
     await held;
     const copies = await copiesOf(parts, request.container, toUnmount);
     if (copies.length > 0) await refuseIfBusyElsewhere(parts, request.container, copies);
-    for (const attachment of toMount) mounted.push(await mount(parts, request, attachment));
+    for (const attachment of toMount) {
+      mounted.push(await mount(parts, request, attachment));
+      await giveToGroup(parts, request, attachment);
+    }
     for (const attachment of toUnmount) {
       await takeAway(parts, mountedAt(parts, request, attachment), { force: false });
       parts.observations.mounts.delete(attachmentKey(request.container, attachment.uuid));
@@ -211,6 +214,13 @@ async function mount(parts: Parts, request: AttachPlan, attachment: Attachment):
   } catch (error) {
     throw withName(error, volume);
   }
+}
+
+/** When it is mounted: the first attach gives the top to its owner. */
+async function giveToGroup(parts: Parts, { group, signal }: AttachPlan, attachment: Attachment): Promise<void> {
+  if (group === undefined || attachment.mode === "RO") return;
+  const volume = volumeOf(parts, attachment.uuid);
+  await diskOfVolume(parts.disks, volume).giveToGroup(volume, group, signal === undefined ? {} : { signal });
 }
 
 /** Whether the mountpoint was made for another container of the same root, and is left for the last of them to remove. */

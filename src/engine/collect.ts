@@ -209,7 +209,9 @@ function requireCollectable(
   if (container !== undefined) refuse("in_use", `container ${container.id} has it, detach it first`);
   const found = diskOfVolume(parts.disks, volume).examineTrash(volume.uuid);
   if (found.state === "foreign") refuse("damaged", `its directory in trash ${found.reason}, look into it`);
-  if (found.state === "present" && !sameDirectory(volume.directory, found.directory)) {
+  // Of half a copy it may be another one than was recorded when that was begun.
+  const isExpected = volume.copying !== undefined || found.state !== "present";
+  if (!isExpected && !sameDirectory(volume.directory, found.directory)) {
     refuse("damaged", "another directory is in its place in trash, look into it");
   }
   const isElsewhere = volume.phase === "retained" && found.state === "missing";

@@ -20,7 +20,7 @@ import type {
   SandboxRecord,
   Volume,
 } from "../domain/records.ts";
-import type { DiskResource, DiskSource, Label, Mode } from "../domain/resource.ts";
+import type { DiskResource, DiskSource, Label, Mode, Reservation } from "../domain/resource.ts";
 import type {
   AgentId,
   AppId,
@@ -100,6 +100,15 @@ export interface Engine {
   apps(actor: Actor): Promise<readonly AppView[]>;
   /** @throws `no_such_app` */
   app(actor: Actor, id: AppId): Promise<AppView>;
+  /**
+   * Makes a volume, or a snapshot, whose content is a copy of another one's: room is taken at once, then the content is
+   * copied, which goes on when the caller is gone. Asking the same again joins the copy that is under way, tells once why
+   * one failed, and changes nothing behind a finished one. Reserving and creating must be allowed, and viewing the source.
+   * @returns the new volume; when the caller waits no longer, with how far the copy is (`copying`)
+   * @throws `no_such_volume` the source, `duplicate_volume` something else has the name, `insufficient` no room, or the
+   *   content does not fit; `busy`, `damaged` the source cannot be read now; then nothing of the copy is left
+   */
+  copy(actor: Actor, request: CopyRequest): Promise<VolumeView>;
   /** Brings a retained volume back with its content. */
   restore(actor: Actor, request: RestoreRequest): Promise<VolumeView>;
 
@@ -145,7 +154,11 @@ export interface Engine {
   volumePage(actor: Actor, query: VolumeQuery): Promise<VolumePage>;
   /** The live volume of this name, else the newest retained one. @throws `no_such_volume` */
   volume(actor: Actor, role: Role, id: VolumeId): Promise<VolumeView>;
+  /** The live volume of this name, by the books alone: nobody is looked for who has it. `undefined` when there is none. */
+  findVolume(actor: Actor, role: Role, id: VolumeId): Promise<VolumeView | undefined>;
   containers(actor: Actor): Promise<readonly ContainerView[]>;
+  /** One container by the books alone; `undefined` when it has no volumes. The superuser's alone. */
+  findContainer(actor: Actor, id: ContainerId): Promise<ContainerView | undefined>;
   /** Outcomes of operation lists that had an id, newest first; an actor sees its own, a peer sees all. */
   operations(actor: Actor): Promise<readonly OperationRecord[]>;
   operation(actor: Actor, id: string): Promise<OperationRecord>;
@@ -200,6 +213,37 @@ export interface AttachRequest {
   }[];
   /** Who shall own the top of an empty volume at its first attach; default: the sandbox's owner. */
   readonly owner?: { readonly uid: number; readonly gid: number };
+  /**
+   * Who shall be able to use all of the content, a group's number: unless the top is the group's already and set-gid, it
+   * and everything below become the group's, readable and writable as for their owners, directories set-gid. Not for `RO`.
+   */
+  readonly group?: number;
+}
+
+/** What shall be a copy of what. */
+export interface CopyRequest {
+  readonly source: { readonly role: Role; readonly id: VolumeId };
+  readonly role: Role;
+  readonly id: VolumeId;
+  /** A snapshot is never attached; it is copied again, into a volume. */
+  readonly snapshot: boolean;
+  /** Default: the source's. */
+  readonly size?: MilliMb;
+  readonly containerPath?: ContainerPath;
+  readonly shared?: boolean;
+  /** The disk that it shall lie on; default: the source's. */
+  readonly disk?: DiskSource;
+  /** The stack that it shall lie on, what is missing there is reserved; default: what its role has free, else one of its own. */
+  readonly reservations?: readonly Reservation[];
+  /** How long the caller waits for the end, milliseconds; default: however long that takes. */
+  readonly waitMs?: number;
+}
+
+/** How far a copy is. */
+export interface CopyProgress {
+  readonly copiedBytes: number;
+  /** What the source takes, as far as that is known. */
+  readonly totalBytes?: number;
 }
 
 /** An app with its instances, in the order they were made. */
@@ -396,6 +440,8 @@ export interface VolumeView {
   readonly usage?: VolumeUsage;
   /** Whether the kernel holds it to its size. */
   readonly enforced: boolean;
+  /** How far its copy is, while its content is being copied. */
+  readonly copying?: CopyProgress;
   /** Why it is `damaged` or what fails about it, and what to do. */
   readonly problem?: string;
   /** What it took since the daemon started while containers had it, oldest first; only of a single volume. */

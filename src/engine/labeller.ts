@@ -74,43 +74,45 @@ export class Labeller {
       ({ uuid, revision }) => revision > labelledThrough && this.#needsLabel(uuid),
     );
     this.expect(stale);
-    for (let start = 0; start < stale.length; start += LABELS_PER_SLICE) {
-      this.write(stale.slice(start, start + LABELS_PER_SLICE).flatMap((volume) => this.#latest(volume)));
-      await new Promise<void>((resolve) => setImmediate(resolve));
-    }
+    await this.#inSlices(stale, (some) => {
+      const left = some.filter((volume) => this.#isUnchanged(volume));
+      // Whoever changed one labels it.
+      for (const volume of some) if (!left.includes(volume)) this.#outstanding.delete(volume.revision);
+      this.write(left);
+    });
     this.reservationsChanged();
   }
 
   /** Writes labels anew that are missing, damaged or old, whatever became of them since they were written. */
   async repair(signal: AbortSignal): Promise<void> {
-    const volumes = [...this.#ledger.state.volumes.values()];
-    for (let start = 0; start < volumes.length && !signal.aborted; start += LABELS_PER_SLICE) {
-      if (start > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-      const some = volumes.slice(start, start + LABELS_PER_SLICE);
-      const bad = some.flatMap(({ uuid }) => this.#badlyLabelled(uuid));
+    await this.#inSlices([...this.#ledger.state.volumes.values()], (some) => {
+      if (signal.aborted) return;
+      const bad = some.filter((volume) => this.#isUnchanged(volume) && this.#isBadlyLabelled(volume));
       for (const { uuid } of bad)
         this.#ports.log.warn({ volume: uuid }, "A label is missing, damaged or old, and is written anew");
       this.write(bad);
+    });
+  }
+
+  /** A few at a time, and none of a change that is not stored yet. */
+  async #inSlices(volumes: readonly Volume[], work: (some: readonly Volume[]) => void): Promise<void> {
+    await this.#ledger.settled();
+    for (let start = 0; start < volumes.length; start += LABELS_PER_SLICE) {
+      if (start > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      work(volumes.slice(start, start + LABELS_PER_SLICE));
     }
   }
 
-  /** A label that is newer than the record stays: it may be the checkpoint that is of an earlier time. */
-  #badlyLabelled(uuid: Incarnation): Volume | readonly [] {
-    const volume = this.#ledger.state.volumes.get(uuid);
-    // What is being adopted has none yet.
-    if (volume === undefined || volume.origin !== undefined || !this.#needsLabel(uuid)) return [];
-    const disk = this.#ports.disks.get(sourceKey(volume.source));
-    return disk === undefined || (disk.labelRevision(volume) ?? -1) >= volume.revision ? [] : volume;
+  #isUnchanged({ uuid, revision }: Volume): boolean {
+    return this.#ledger.state.volumes.get(uuid)?.revision === revision;
   }
 
-  /** A volume as it is by now: its label must not fall behind the one that an operation wrote meanwhile. */
-  #latest(volume: Volume): Volume | [] {
-    const current = this.#ledger.state.volumes.get(volume.uuid);
-    if (current?.revision === volume.revision) return current;
-    this.#outstanding.delete(volume.revision);
-    if (current === undefined) return [];
-    this.#outstanding.set(current.revision, current.uuid);
-    return current;
+  /** A label that is newer than the record stays: it may be the checkpoint that is of an earlier time. */
+  #isBadlyLabelled(volume: Volume): boolean {
+    // What is being adopted or copied has none yet.
+    if (volume.origin !== undefined || volume.copying !== undefined || !this.#needsLabel(volume.uuid)) return false;
+    const disk = this.#ports.disks.get(sourceKey(volume.source));
+    return disk !== undefined && (disk.labelRevision(volume) ?? -1) < volume.revision;
   }
 
   /** Every disk's own label lists its reservations. */

@@ -74,6 +74,7 @@ function find(parts: Parts, state: NodeState, actor: Actor, request: MarkRequest
     refuse("forbidden", `the ACLs do not allow ${needs} to ${actorName(actor)}`);
   }
   if (found === undefined) return refuse("no_such_volume", `no ${phase} volume is called so`);
+  if (found.copying !== undefined) return refuse("busy", "its content is being copied");
   if (found.phase === phase) return found;
   if (found.phase === "live") return refuse("in_use", "it is live, protect it instead");
   return refuse("busy", `it is ${found.phase}`);

@@ -25,6 +25,7 @@ import { attachVolumes, detachVolumes, planAttach } from "./attach.ts";
 import type { AttachPlan } from "./attach-plan.ts";
 import { viewSandbox, viewSandboxes } from "./collect-sandboxes-request.ts";
 import { Collector } from "./collector.ts";
+import { Copies } from "./copies.ts";
 import { LiveDiskTable } from "./disk-table.ts";
 import { DiskKeeper } from "./disks.ts";
 import { Endings } from "./ended.ts";
@@ -37,6 +38,7 @@ import type {
   CollectOutcome,
   CollectRequest,
   ContainerView,
+  CopyRequest,
   DescribeRequest,
   Engine,
   EventListener,
@@ -115,6 +117,7 @@ export class NodeEngine implements Engine {
   readonly #parts: Parts;
   readonly #disks: DiskKeeper;
   readonly #collector: Collector;
+  readonly #copies: Copies;
   readonly #accountant: Accountant;
   readonly #endings: Endings;
   readonly #reconcileIntervalMs: number;
@@ -143,6 +146,7 @@ export class NodeEngine implements Engine {
     const declared = options.declared.map(({ source }) => source);
     this.#disks = new DiskKeeper({ parts: this.#parts, table, drives: options.drives, declared });
     this.#collector = new Collector(this.#parts, options.gc.intervalMs);
+    this.#copies = new Copies(this.#parts);
     this.#accountant = new Accountant(this.#parts);
     this.#endings = new Endings(this.#parts);
     this.#reconcileIntervalMs = options.reconcileIntervalMs;
@@ -164,6 +168,7 @@ export class NodeEngine implements Engine {
     for (const disk of this.#parts.disks.values()) claimVolumes(this.#parts, disk);
     await this.#disks.openAll();
     const { summary, rest } = await recover(this.#parts);
+    await this.#copies.settle();
     this.#recovery = summary;
     this.#ready = true;
     this.#endings.watchAll();
@@ -182,7 +187,7 @@ export class NodeEngine implements Engine {
     this.#parts.events.stop();
     this.#cancelReconcile?.();
     this.#endings.stop();
-    await Promise.all([this.#collector.stop(), this.#accountant.stop()]);
+    await Promise.all([this.#collector.stop(), this.#accountant.stop(), this.#copies.stop()]);
     await this.#disks.stop();
     await this.#behind;
     await Promise.all(this.#running);
@@ -199,7 +204,7 @@ export class NodeEngine implements Engine {
   attach(actor: Actor, request: AttachRequest): Promise<ContainerView> {
     return this.#measured("attach", async () => {
       requireLocal(actor);
-      const plan = planAttach(this.#parts, request);
+      const plan = { ...planAttach(this.#parts, request), signal: this.#stopping.signal };
       await prepareApp(this.#parts, actor, plan);
       await settleBeforeAttach(this.#parts, plan.volumes, plan.container);
       return this.#parts.serial.run(plan.container, async () => {
@@ -248,6 +253,15 @@ export class NodeEngine implements Engine {
 
   adopt(actor: Actor, request: AdoptRequest): Promise<AdoptOutcome> {
     return this.#measured("adopt", () => adoptDirectories(this.#parts, actor, request, this.#stopping.signal));
+  }
+
+  copy(actor: Actor, request: CopyRequest): Promise<VolumeView> {
+    return this.#measured("copy", async () => {
+      const uuid = await this.#copies.copy(actor, request);
+      return this.#parts.ledger.read((state) =>
+        viewVolume(this.#parts, state, mustHave(state.volumes.get(uuid), uuid)),
+      );
+    });
   }
 
   createApp(actor: Actor, definition: JsonObject): Promise<AppView> {
@@ -383,9 +397,26 @@ export class NodeEngine implements Engine {
     };
   }
 
+  async findVolume(actor: Actor, role: Role, id: VolumeId): Promise<VolumeView | undefined> {
+    this.#requireReady();
+    return this.#parts.ledger.read((state) => {
+      const isLive = state.live(role, id) !== undefined;
+      return isLive ? findVolume(this.#parts, state, actor, role, id) : undefined;
+    });
+  }
+
   async containers(actor: Actor): Promise<readonly ContainerView[]> {
     this.#requireReady();
     return viewContainers(this.#parts, actor);
+  }
+
+  async findContainer(actor: Actor, id: ContainerId): Promise<ContainerView | undefined> {
+    this.#requireReady();
+    requireLocal(actor);
+    return this.#parts.ledger.read((state) => {
+      const container = state.containers.get(id);
+      return container === undefined ? undefined : viewContainer(this.#parts, state, container);
+    });
   }
 
   async operations(actor: Actor): Promise<readonly OperationRecord[]> {
@@ -455,6 +486,7 @@ export class NodeEngine implements Engine {
   async #reconcile(): Promise<void> {
     const startedAt = performance.now();
     await reconcileVolumes(this.#parts, [...this.#parts.ledger.state.volumes.values()]);
+    await this.#copies.settle();
     await reconcileContainers(this.#parts);
     await checkDisks(this.#parts);
     await findOrphans(this.#parts);

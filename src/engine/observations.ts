@@ -2,6 +2,7 @@
  * What was seen of the world that no record says: damage, failures that are being retried, orphans. It is derived
  * anew by every recovery and reconcile, so it is kept in memory only.
  */
+import type { DirectoryIdentity } from "../domain/records.ts";
 import type { ContainerId, Incarnation, WallMs } from "../domain/units.ts";
 import type { Disk, DiskUsage, VolumeUsage } from "../ports/disk.ts";
 
@@ -16,6 +17,19 @@ interface Retry {
   readonly attempts: number;
   /** Boot time of the next attempt, milliseconds. */
   readonly nextAtMs: number;
+}
+
+/** A copy that is being made. */
+export interface RunningCopy extends Pick<PromiseWithResolvers<void>, "resolve" | "reject"> {
+  /** Whose content it reads. */
+  readonly source: Incarnation;
+  /** The name of the copy, for people. */
+  readonly name: string;
+  progress: { readonly copiedBytes: number; readonly totalBytes?: number };
+  /** Its content, once all of it is there. */
+  directory?: DirectoryIdentity;
+  /** Settles when it is a volume, or nothing is left of it. */
+  readonly ended: Promise<void>;
 }
 
 /** From then on a volume took so much. */
@@ -52,6 +66,8 @@ export class Observations {
   oversized: ReadonlyMap<Incarnation, number> = new Map();
   /** Live volumes that people were warned of because they are nearly full: what part of their size is used. */
   readonly nearlyFull = new Map<Incarnation, number>();
+  /** Copies that are being made, by the new volume. */
+  readonly copies = new Map<Incarnation, RunningCopy>();
   /** What volumes took over time, oldest first. */
   readonly useHistory = new Map<Incarnation, readonly UsePoint[]>();
   /** Disks that are being measured. */

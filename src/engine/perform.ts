@@ -27,6 +27,8 @@ import { settleBooks } from "./settle-books.ts";
 export interface Companion {
   readonly before?: (tx: Transaction) => void;
   /** Returns the volumes that were created as they shall be labelled. */
+  /** What else a new volume is. */
+  readonly complete?: (volume: Volume) => Volume;
   readonly after?: (tx: Transaction, created: readonly Volume[]) => readonly Volume[];
 }
 
@@ -60,6 +62,7 @@ export async function performOperations(
       damageOf: (uuid: Incarnation) => parts.observations.damageOf(uuid),
       closedTo: (source: DiskSource) => parts.observations.closedDisks.get(sourceKey(source)),
       nextRevision: () => ledger.nextRevision(),
+      ...(companion.complete === undefined ? {} : { complete: companion.complete }),
     };
     const decide = (tx: Transaction): Decision => {
       try {
@@ -262,6 +265,8 @@ async function lookForHolders(
   const held = uuids.length === 0 ? [] : await parts.holders.mounts(uuids, "everywhere");
   return (uuid) => {
     if (!uuids.includes(uuid) && !isNew(uuid)) return "whoever has taken its name meanwhile";
+    const copy = [...parts.observations.copies.values()].find(({ source }) => source === uuid);
+    if (copy !== undefined) return `a copy of it that is being made, ${copy.name}`;
     const mount = held.find((entry) => entry.uuid === uuid);
     return mount === undefined
       ? undefined

@@ -13,6 +13,7 @@
  *   any, other boot     -                             gone, our empty mountpoint removed
  *   live                directory missing, other      shown as damaged, never made anew
  *   live, adopting      moved here, or not yet        moved back to where it was, forgotten
+ *   live, copying       nobody copies it any more     moved to trash, and collected
  *   destroying          -                             moved to trash, retained
  *   retained            still under volumes/          moved to trash again (an interrupted restore)
  *   retained            nowhere                       forgotten: somebody emptied the trash
@@ -292,7 +293,8 @@ function examine(parts: Parts, volume: Volume): "retire" | "stay" {
   }
   switch (volume.phase) {
     case "live": {
-      if (volume.origin !== undefined) return "stay";
+      if (volume.copying !== undefined) parts.observations.damage.delete(volume.uuid);
+      if (volume.origin !== undefined || volume.copying !== undefined) return "stay";
       const damage = describeDirectory(volume, disk.examine(volume.uuid), disk.root);
       if (damage === undefined) {
         if (parts.observations.damage.delete(volume.uuid)) noteDamage(parts, "repaired", volume);

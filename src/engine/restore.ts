@@ -71,6 +71,9 @@ export function findRetained(parts: Parts, state: NodeState, actor: Actor, reque
 function mustBeRetained(state: NodeState, uuid: Incarnation): Volume {
   const volume = state.volumes.get(uuid);
   if (volume === undefined) throw new HoldfastError("no_such_volume", `Cannot restore volume ${uuid}: there is none`);
+  if (volume.copying !== undefined) {
+    throw new HoldfastError("unsupported", `Cannot restore volume ${nameOf(volume)}: it is half a copy`);
+  }
   const refusal = volume.phase === "live" ? "duplicate_volume" : refusalOf(volume.phase, "restore");
   if (refusal === undefined) return volume;
   throw new HoldfastError(refusal, `Cannot restore volume ${nameOf(volume)}: it is ${volume.phase}`);

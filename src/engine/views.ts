@@ -24,7 +24,7 @@ import type { HeldMount } from "../ports/holders.ts";
 import { accountVolumes, NO_ACCOUNT } from "./accounts.ts";
 import { candidateOf } from "./collect-request.ts";
 import { problemOf } from "./disk-table.ts";
-import type { ContainerView, HolderView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
+import type { ContainerView, CopyProgress, HolderView, NodeStatus, VolumeFilter, VolumeView } from "./engine.ts";
 import { lentVolumes, mountsOfBorrowers } from "./loans.ts";
 import { diskState, measureDisk, usageOf } from "./measure.ts";
 import { momentNow } from "./moment.ts";
@@ -44,6 +44,7 @@ export function viewVolume(parts: Parts, state: NodeState, volume: Volume): Volu
     ...viewDueAt(parts, volume),
     ...(usage === undefined ? {} : { usage }),
     enforced: isEnforced(parts, volume),
+    ...(volume.copying === undefined ? {} : { copying: progressOf(parts, volume.uuid) }),
     ...(problem === undefined ? {} : { problem }),
   };
 }
@@ -56,6 +57,10 @@ function viewDueAt(parts: Parts, volume: Volume): Pick<VolumeView, "dueAt"> {
 function isEnforced({ disks, observations }: Parts, { uuid, source }: Volume): boolean {
   const by = disks.get(sourceKey(source))?.enforcement.by ?? "nothing";
   return by !== "nothing" && !observations.loose.has(uuid);
+}
+
+function progressOf({ observations }: Parts, uuid: Incarnation): CopyProgress {
+  return observations.copies.get(uuid)?.progress ?? { copiedBytes: 0 };
 }
 
 export function volumeState(parts: Parts, state: NodeState, volume: Volume): VolumeState {
@@ -163,6 +168,7 @@ function holderView({ pid, command, cgroup, mountPoint }: HeldMount): HolderView
 export function countStates(parts: Parts, state: NodeState): Record<VolumeState, number> {
   const counts: Record<VolumeState, number> = {
     adopting: 0,
+    copying: 0,
     detached: 0,
     attaching: 0,
     attached: 0,

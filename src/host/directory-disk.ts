@@ -18,6 +18,8 @@ import { type DirectoryIdentity, sameDirectory, type Volume } from "../domain/re
 import type { DiskSource } from "../domain/resource.ts";
 import type { Incarnation, ProjectId } from "../domain/units.ts";
 import type {
+  CopyDiskOptions,
+  CopyFrom,
   Disk,
   DiskUsage,
   Enforcement,
@@ -32,6 +34,7 @@ import type { LabelCodec } from "../ports/labels.ts";
 import type { Log } from "../ports/log.ts";
 import { createAdoption } from "./adoption.ts";
 import { type Census, createCensus } from "./census.ts";
+import { type ContentCopying, createContentCopying } from "./content-copying.ts";
 import { diskError, errnoOf } from "./disk-error.ts";
 import { type DiskPlaces, openDiskPlaces, type Place } from "./disk-places.ts";
 import { durabilityOn } from "./durability.ts";
@@ -125,6 +128,7 @@ class DirectoryDisk implements Disk {
   readonly #census: Census;
   readonly #enforcer: Enforcer;
   readonly #adoption: ReturnType<typeof createAdoption>;
+  readonly #copying: ContentCopying;
   readonly #log: Log;
   readonly #encodeNode: LabelCodec["encodeNode"];
   readonly #giveSelinuxLabel: (spare: Spare) => void;
@@ -143,6 +147,7 @@ class DirectoryDisk implements Disk {
     this.#places = places;
     this.#census = census;
     this.#adoption = createAdoption({ root, source, places });
+    this.#copying = createContentCopying({ root, places, enforcer });
     this.#enforcer = enforcer;
     this.#log = log;
     this.#encodeNode = options.labels.encodeNode;
@@ -356,6 +361,25 @@ class DirectoryDisk implements Disk {
     return this.#adoption.unadopt(volume);
   }
 
+  copy(volume: Volume, from: CopyFrom, options: CopyDiskOptions = {}): Promise<DirectoryIdentity> {
+    return this.#copying.copy(volume, from, options);
+  }
+
+  async discardCopy(volume: Volume): Promise<void> {
+    this.#pool.claim(volume.uuid);
+    await this.#moving(() => this.#copying.discard(volume));
+    const { volumes, trash } = this.#places;
+    try {
+      await this.#enforcer.durability.syncMove(volumes, trash);
+    } catch (error) {
+      throw diskError(`Cannot discard the copy ${nameOf(volume)}`, error);
+    }
+  }
+
+  giveToGroup(volume: Volume, group: number, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#copying.giveToGroup(volume, group, options);
+  }
+
   contentPath(volume: Pick<Volume, "uuid" | "phase">): string {
     const parent = volume.phase === "retained" || volume.phase === "collecting" ? "trash" : "volumes";
     return `${this.root}/${parent}/${contentOf(volume.uuid)}`;
@@ -368,7 +392,13 @@ class DirectoryDisk implements Disk {
 
   /** Every call must have come back before. */
   async close(): Promise<void> {
-    await Promise.all([this.#pool.close(), this.#purger.close(), this.#census.close(), this.#adoption.close()]);
+    await Promise.all([
+      this.#pool.close(),
+      this.#purger.close(),
+      this.#census.close(),
+      this.#adoption.close(),
+      this.#copying.close(),
+    ]);
     this.#places.close();
   }
 

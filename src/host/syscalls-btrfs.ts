@@ -7,6 +7,7 @@ import { constants } from "node:os";
 import { type IoctlRequest, ioctl, SystemCallError } from "./syscalls.ts";
 
 const SUBVOL_CREATE: IoctlRequest = { name: "BTRFS_IOC_SUBVOL_CREATE", number: 0x5000_940e };
+const SNAP_CREATE_V2: IoctlRequest = { name: "BTRFS_IOC_SNAP_CREATE_V2", number: 0x5000_9417 };
 const SNAP_DESTROY: IoctlRequest = { name: "BTRFS_IOC_SNAP_DESTROY", number: 0x5000_940f };
 const SNAP_DESTROY_V2: IoctlRequest = { name: "BTRFS_IOC_SNAP_DESTROY_V2", number: 0x5000_943f };
 const INO_LOOKUP: IoctlRequest = { name: "BTRFS_IOC_INO_LOOKUP", number: 0xd000_9412 };
@@ -23,7 +24,15 @@ export const SUBVOLUME_INODE = 256n;
 /** All these requests have a buffer of 4 KiB. */
 const ARGUMENT_BYTES = 4096;
 /** `struct btrfs_ioctl_vol_args`, and its second version where a subvolume is named by its id. */
-const VOLUME = { NAME_AT: 8, NAME_BYTES_MAX: 255, FLAGS_AT: 16, ID_AT: 56, BY_ID: 16n } as const;
+const VOLUME = {
+  FD_AT: 0,
+  NAME_AT: 8,
+  NAME_BYTES_MAX: 255,
+  FLAGS_AT: 16,
+  ID_AT: 56,
+  NAME_2_AT: 56,
+  BY_ID: 16n,
+} as const;
 /** `struct btrfs_ioctl_ino_lookup_args`. */
 const LOOKUP = { TREE_AT: 0, OBJECT_AT: 8 } as const;
 /** `struct btrfs_ioctl_fs_info_args`. */
@@ -62,6 +71,18 @@ const argument = Buffer.alloc(ARGUMENT_BYTES);
 /** Makes an empty subvolume with the name in an open directory; its mode is 0755 less the umask. Starts no commit. */
 export function subvolumeCreate(dirFd: number, name: string): void {
   ioctl(dirFd, SUBVOL_CREATE, volumeArgument(SUBVOL_CREATE, name), name);
+}
+
+/**
+ * Makes a subvolume with the name in an open directory that has everything that the subvolume has which `fromFd` is the
+ * top of, as of now, durable. Subvolumes in that one are left out.
+ */
+export function subvolumeSnapshot(dirFd: number, name: string, fromFd: number): void {
+  const bytes = requireName(SNAP_CREATE_V2, name);
+  argument.fill(0);
+  argument.writeBigInt64LE(BigInt(fromFd), VOLUME.FD_AT);
+  bytes.copy(argument, VOLUME.NAME_2_AT);
+  ioctl(dirFd, SNAP_CREATE_V2, argument, name);
 }
 
 /**
@@ -197,11 +218,14 @@ export function qgroupRemove(fd: number, id: bigint): void {
 }
 
 /** The kernel would stop at the first NUL and act on another name. */
-function volumeArgument(request: IoctlRequest, name: string): Buffer {
+function requireName(request: IoctlRequest, name: string): Buffer {
   const bytes = Buffer.from(name);
-  if (bytes.length > VOLUME.NAME_BYTES_MAX || bytes.includes(0)) {
-    throw new SystemCallError(request.name, constants.errno.EINVAL, name);
-  }
+  if (bytes.length <= VOLUME.NAME_BYTES_MAX && !bytes.includes(0)) return bytes;
+  throw new SystemCallError(request.name, constants.errno.EINVAL, name);
+}
+
+function volumeArgument(request: IoctlRequest, name: string): Buffer {
+  const bytes = requireName(request, name);
   argument.fill(0);
   bytes.copy(argument, VOLUME.NAME_AT);
   return argument;

@@ -52,6 +52,19 @@ export type Finding =
   /** Something else is there: a file, a symlink, a mount point. */
   | { readonly state: "foreign"; readonly reason: string };
 
+/** What is copied from where. */
+export interface CopyFrom {
+  /** Where the disk lies that the original is on: this one, or another. */
+  readonly diskRoot: string;
+  readonly volume: Volume;
+}
+
+export interface CopyDiskOptions {
+  readonly signal?: AbortSignal;
+  /** Told several times a second how many bytes are there. */
+  readonly onBytes?: (copiedBytes: number) => void;
+}
+
 export interface DiskUsage {
   readonly totalBytes: number;
   readonly freeBytes: number;
@@ -176,6 +189,29 @@ export interface Disk {
    * @throws `damaged` something else is in the place of the content
    */
   unadopt(volume: Volume): Promise<void>;
+
+  /**
+   * Fills the empty content of a volume, which nobody can reach yet, with a copy of a live volume's: owners, modes,
+   * times, extended attributes, names of one file, holes. At once and as of one moment where the file system can, else
+   * file by file, as each is found. Durable, and held to the volume's size from the beginning.
+   * @returns the content as it is now: it may be another directory
+   * @throws `insufficient` it does not fit into the volume's size, or the disk is full
+   * @throws `in_use` something is mounted in the original, or somebody moves directories in it
+   * @throws `unsupported` some of it may not be read or made, `damaged` the original is not the recorded directory,
+   *   `unavailable` interrupted, or the disk fails; what is there then is to be discarded
+   */
+  copy(volume: Volume, from: CopyFrom, options?: CopyDiskOptions): Promise<DirectoryIdentity>;
+  /**
+   * Moves what there is of a volume that is being copied to trash, whichever directory it is by now: one durable
+   * rename. Repeating it is fine, and so is nothing there.
+   */
+  discardCopy(volume: Volume): Promise<void>;
+  /**
+   * Makes all content of a live volume readable and writable for a group. At once when the top says that it is so; what
+   * was interrupted is gone on with by calling again.
+   * @throws `unsupported` some of it may not be changed, `damaged` it is not the recorded directory; otherwise as `copy`
+   */
+  giveToGroup(volume: Volume, group: number, options?: { readonly signal?: AbortSignal }): Promise<void>;
 
   /** Absolute path of the content, for people and for the symlink backend. */
   contentPath(volume: Pick<Volume, "uuid" | "phase">): string;

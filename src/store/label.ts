@@ -4,7 +4,7 @@
  *
  *   {
  *     "holdfast": "volume",
- *     "version": 3,
+ *     "version": 4,
  *     "volume": { ... }
  *   }
  *   crc32 0a1b2c3d
@@ -16,7 +16,7 @@ import type { NodeLabel } from "../ports/disk.ts";
 import { type Form, integer, object, oneOf } from "./form.ts";
 import { nodeLabel, parseText, volumeLabel } from "./schema.ts";
 
-const VERSION = 3;
+const VERSION = 4;
 /** The oldest that is still read: what came since may be missing. */
 const OLDEST = 1;
 const CHECKSUM_LINE = /^crc32 ([0-9a-f]{8})\n$/;
@@ -38,7 +38,7 @@ const nodeDocument = object<NodeDocument>({ holdfast: oneOf("node"), version: in
 
 /** A volume's label; it says neither when the volume was first attached nor where it was adopted from. */
 export function encodeVolumeLabel(volume: Volume): Buffer {
-  const { firstAttachedAt: _first, origin: _origin, ...labelled } = volume;
+  const { firstAttachedAt: _first, origin: _origin, copying: _copying, ...labelled } = volume;
   return seal({ holdfast: "volume", version: VERSION, volume: labelled } satisfies VolumeDocument);
 }
 

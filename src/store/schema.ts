@@ -9,6 +9,8 @@ import {
   type Attachment,
   type Container,
   type ContainerProcess,
+  type Copying,
+  type CopySource,
   type DirectoryIdentity,
   type DirectoryThisBoot,
   type DiskRecord,
@@ -101,6 +103,8 @@ const retirement = object<Retirement>({
   order: optional(integer()),
 });
 
+const copySource = object<CopySource>({ role, id: volumeId, uuid: incarnation, at: wallMs });
+
 const labelledVolume = {
   uuid: incarnation,
   role,
@@ -121,6 +125,8 @@ const labelledVolume = {
   pinned: optional(set()),
   note: optional(object<VolumeNote>({ description: optional(string(ANY_TEXT)), labels: optional(labels) })),
   app: optional(object<VolumeOwner>({ id: appId, instance: instanceId })),
+  copyOf: optional(copySource),
+  snapshotOf: optional(copySource),
   revision: integer(),
 };
 
@@ -128,6 +134,7 @@ const volume = object<Volume>({
   ...labelledVolume,
   firstAttachedAt: optional(wallMs),
   origin: optional(string(ABSOLUTE_PATH)),
+  copying: optional(object<Copying>({ reserved: milliMb })),
 });
 
 const mount = variants<MountRecord, "backend">("backend", {
@@ -250,9 +257,9 @@ const header = object<NodeHeader>({ agentId, createdAt: wallMs });
 
 /**
  * What a volume's label carries: everything but `firstAttachedAt`, which would rewrite it at the first attach, and
- * `origin`, which is over when its label lies beside it.
+ * `origin` and `copying`, which are over when its label lies beside it.
  */
-export const volumeLabel: Form<Volume> = object<Omit<Volume, "firstAttachedAt" | "origin">>(labelledVolume);
+export const volumeLabel: Form<Volume> = object<Omit<Volume, "firstAttachedAt" | "origin" | "copying">>(labelledVolume);
 
 export const nodeLabel = object<NodeLabel>({ agentId, reservations: array(reservation) });
 

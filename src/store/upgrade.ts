@@ -17,6 +17,8 @@ export const UPGRADES: readonly Upgrade[] = [
     for (const table of ["disks", "sandboxes"]) addTable(database, table);
   },
   (database) => addTable(database, "apps"),
+  // Volumes may be copies and snapshots from here on; no row changes, but an older program would refuse such a record.
+  () => {},
 ];
 
 /** The schema version that these upgrades lead to. */

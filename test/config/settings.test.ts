@@ -123,6 +123,11 @@ describe("a configuration file is refused", () => {
     ["dockerPluginRole: '*'", 'dockerPluginRole is "*", expected a role such as ads or eng/web'],
     ["dockerPluginRole: [ads]", "expected a role such as ads or eng/web"],
     ["dockerPluginSize: large", 'dockerPluginSize is "large", expected a size such as 512M or 10G'],
+    ["csi: c.sock", 'csi is "c.sock", expected an absolute path of at most 107 bytes'],
+    ["csiRole: '*'", 'csiRole is "*", expected a role such as ads or eng/web'],
+    ["csiSize: large", 'csiSize is "large", expected a size such as 512M or 10G'],
+    ["csiNodeId: a/b", 'csiNodeId is "a/b", expected at most 63 letters, digits, -, _ and .'],
+    [`csiNodeId: ${"n".repeat(64)}`, "expected at most 63 letters"],
     ["dockerPluginSize: 0", "expected a size such as 512M or 10G"],
     ["listen: 5055", "listen is 5055, expected HOST:PORT such as 127.0.0.1:5055 or [::1]:5055"],
     ["listen: :5055", "expected HOST:PORT"],
@@ -172,6 +177,7 @@ describe("a configuration file is refused", () => {
   test.each([
     ["tlsCert: /c.pem", "Cannot use TLS: tlsCert is given without tlsKey, expected both or neither"],
     ["tlsKey: /k.pem", "Cannot use TLS: tlsKey is given without tlsCert, expected both or neither"],
+    ["kubeletRegistration: /d", "Cannot use kubeletRegistration: there is no plugin to register without csi"],
   ])("when it says %s alone", (text, expected) => {
     expect(refusal(() => fromFile(text))).toBe(expected);
   });
@@ -227,6 +233,16 @@ describe("flags", () => {
 });
 
 describe("loadSettings", () => {
+  test("serves CSI only where its socket is named, in role csi, with 1 GiB for who says no size", () => {
+    expect(fromFile("csiRole: ads\n").csi).toBeUndefined();
+    expect(fromFile("csi: /run/csi.sock\n").csi).toEqual({
+      path: "/run/csi.sock",
+      role: "csi",
+      defaultSize: 1_024_000,
+      nodeId: undefined,
+    });
+  });
+
   test("has a volume plugin only where its socket is named, of role docker and without a default size", () => {
     expect(fromFile("dockerPluginSize: 512\n").dockerPlugin).toBeUndefined();
     expect(fromFile("dockerPlugin: /run/h.sock\n").dockerPlugin).toEqual({
@@ -245,6 +261,7 @@ describe("loadSettings", () => {
       listen: { host: "127.0.0.1", port: 5055 },
       socket: "/run/holdfast/holdfast.sock",
       dockerPlugin: undefined,
+      csi: undefined,
       sandboxRoots: [],
       resources: undefined,
       credentialsFile: undefined,
@@ -277,6 +294,10 @@ socket: /run/h.sock
 dockerPlugin: /run/docker/plugins/holdfast.sock
 dockerPluginRole: eng/docker
 dockerPluginSize: 1.5G
+csi: /var/lib/kubelet/plugins/csi.holdfast.dev/csi.sock
+csiRole: eng/csi
+csiSize: 2G
+csiNodeId: node-1.example
 sandboxRoot: [/sandboxes]
 resources: [{name: disk, type: SCALAR, scalar: {value: 8}}]
 credentials: file:///etc/holdfast/credentials.json
@@ -301,6 +322,12 @@ logLevel: debug
       listen: { host: "::1", port: 0 },
       socket: "/run/h.sock",
       dockerPlugin: { path: "/run/docker/plugins/holdfast.sock", role: "eng/docker", defaultSize: 1_536_000 },
+      csi: {
+        path: "/var/lib/kubelet/plugins/csi.holdfast.dev/csi.sock",
+        role: "eng/csi",
+        defaultSize: 2_048_000,
+        nodeId: "node-1.example",
+      },
       sandboxRoots: ["/sandboxes"],
       resources: '[{"name":"disk","type":"SCALAR","scalar":{"value":8}}]',
       credentialsFile: "/etc/holdfast/credentials.json",

@@ -77,6 +77,32 @@ export function diskSizesContract(name: string, make: () => Promise<DiskWorld>, 
       else disk.limit(volume);
     });
 
+    test("copy refuses content that is larger than the copy's size", async () => {
+      const [original, copy] = [await createLimited(8), await create(4)];
+      world.write(original.uuid, 6 * MIB);
+      world.settle();
+      const copied = disk.copy(copy, { diskRoot: disk.root, volume: original });
+      await expect(copied).rejects.toMatchObject({
+        code: "insufficient",
+        message: expect.stringMatching(/copy .* as /),
+      });
+    });
+
+    test("a copy is held to its own size from the beginning, and counted for itself", async () => {
+      const [original, copy] = [await createLimited(8), await create(12)];
+      world.write(original.uuid, 6 * MIB);
+      world.settle();
+      const directory = await disk.copy(copy, { diskRoot: disk.root, volume: original });
+      const copied = { ...copy, directory };
+      if (!enforces) return;
+      expect(disk.looseness(copied)).toBeUndefined();
+      expect(usedBytes(copied)).toBeGreaterThanOrEqual(6 * MIB);
+      expect(world.write(copy.uuid, 4 * MIB)).toBe(true);
+      expect(world.write(copy.uuid, 4 * MIB)).toBe(false);
+      expect(disk.looseness(original)).toBeUndefined();
+      expect(usedBytes(original)).toBeLessThan(7 * MIB + OVERHEAD_BYTES);
+    });
+
     test("a volume is held to its size, by whatever holds it", async () => {
       const volume = await createLimited(8);
       expect(world.write(volume.uuid, 4 * MIB)).toBe(true);

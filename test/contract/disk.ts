@@ -47,7 +47,9 @@ export function diskContract(name: string, make: () => Promise<DiskWorld>): void
     afterEach(() => world.dispose());
 
     async function create(rest: Partial<Volume> = {}): Promise<Volume> {
-      const volume = volumeOn(await takeOne(disk), rest);
+      const spare = await takeOne(disk);
+      const project = spare.projectId === undefined ? {} : { projectId: spare.projectId };
+      const volume = volumeOn(spare, { ...project, ...rest });
       disk.writeLabel(volume);
       return volume;
     }
@@ -137,6 +139,61 @@ export function diskContract(name: string, make: () => Promise<DiskWorld>): void
       expect(disk.examine(volume.uuid)).toEqual({ state: "present", directory: volume.directory });
       expect(disk.examineTrash(volume.uuid)).toEqual({ state: "missing" });
       expect([world.files(volume.uuid), world.labelledId(volume.uuid)]).toEqual([1, "db"]);
+    });
+
+    test("copy refuses an original whose directory is missing, or another one", async () => {
+      const [original, copy] = [await create(), await create()];
+      world.swap(original.uuid);
+      const swapped = disk.copy(copy, { diskRoot: disk.root, volume: original });
+      await expect(swapped).rejects.toMatchObject({ code: "damaged" });
+      world.lose(original.uuid);
+      const missing = disk.copy(copy, { diskRoot: disk.root, volume: original });
+      await expect(missing).rejects.toMatchObject({ code: "damaged" });
+    });
+
+    test("copy is interrupted by its signal", async () => {
+      const [original, copy] = [await create(), await create()];
+      world.fill(original.uuid);
+      const options = { signal: AbortSignal.abort() };
+      const copied = disk.copy(copy, { diskRoot: disk.root, volume: original }, options);
+      await expect(copied).rejects.toMatchObject({ code: "unavailable" });
+    });
+
+    test("copy fills a volume with what another one has, which keeps it", async () => {
+      const [original, copy] = [await create(), await create()];
+      world.fill(original.uuid);
+      const bytes: number[] = [];
+      const from = { diskRoot: disk.root, volume: original };
+      const directory = await disk.copy(copy, from, { onBytes: (copied) => bytes.push(copied) });
+      expect(disk.examine(copy.uuid)).toEqual({ state: "present", directory });
+      expect([world.files(original.uuid), world.files(copy.uuid)]).toEqual([1, 1]);
+      await disk.drop({ ...copy, directory });
+      expect([world.files(original.uuid), world.files(copy.uuid)]).toEqual([1, 1]);
+    });
+
+    test("discardCopy moves what there is to trash, another directory too, and may be repeated", async () => {
+      const volume = volumeOn(await takeOne(disk));
+      world.fill(volume.uuid);
+      world.swap(volume.uuid);
+      await disk.discardCopy(volume);
+      await disk.discardCopy(volume);
+      expect([disk.examine(volume.uuid).state, disk.examineTrash(volume.uuid).state]).toEqual(["missing", "present"]);
+      await disk.purge(volume.uuid);
+      await disk.discardCopy(volume);
+      expect(disk.examineTrash(volume.uuid).state).toBe("missing");
+    });
+
+    test("giveToGroup refuses another directory in the volume's place", async () => {
+      const volume = await create();
+      world.swap(volume.uuid);
+      await expect(disk.giveToGroup(volume, process.getgid?.() ?? 0)).rejects.toMatchObject({ code: "damaged" });
+    });
+
+    test("giveToGroup may be repeated", async () => {
+      const volume = await create();
+      world.fill(volume.uuid);
+      for (const _ of [1, 2]) await disk.giveToGroup(volume, process.getgid?.() ?? 0);
+      expect(world.files(volume.uuid)).toBe(1);
     });
 
     test("drop and restore may be repeated", async () => {

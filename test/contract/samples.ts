@@ -1,5 +1,12 @@
 /** One of each kind of record, numbered, with every optional field on the odd ones. */
-import { type AppRecord, type Change, operationKey, type Records, type Volume } from "../../src/domain/records.ts";
+import {
+  type AppRecord,
+  type Change,
+  type CopySource,
+  operationKey,
+  type Records,
+  type Volume,
+} from "../../src/domain/records.ts";
 import { poolKey, type Reservation, ROOT_DISK, sourceKey } from "../../src/domain/resource.ts";
 import type {
   AgentId,
@@ -157,6 +164,24 @@ export function setNotedVolume(): Change {
   const app = { id: "/sesame/samson" as AppId, instance: sampleInstanceId(2) };
   const value: Volume = { ...sampleVolume(2), note, app };
   return { table: "volumes", key: value.uuid, value };
+}
+
+/** Volume 1 as a snapshot of volume 3. */
+export function setSnapshot(): Change {
+  const value: Volume = { ...sampleVolume(1), snapshotOf: sampleCopySource(3) };
+  return { table: "volumes", key: value.uuid, value };
+}
+
+/** Volume 2 in the middle of being copied from volume 1. */
+export function setCopyingVolume(): Change {
+  const copying = { reserved: 1_024_002 as MilliMb };
+  const value: Volume = { ...sampleVolume(2), copyOf: sampleCopySource(1), copying };
+  return { table: "volumes", key: value.uuid, value };
+}
+
+function sampleCopySource(number: number): CopySource {
+  const { role, id, uuid } = sampleVolume(number);
+  return { role, id, uuid, at: 1_763_817_000_011 as WallMs };
 }
 
 export function setApp(): Change {

@@ -2,18 +2,20 @@ import { describe, expect, test } from "vitest";
 import { ERROR_CODES } from "../../src/domain/error.ts";
 import { LIFECYCLE, refusalOf, stateOf, type VolumeEvent, type VolumeState } from "../../src/domain/lifecycle.ts";
 import type { AttachmentPhase } from "../../src/domain/records.ts";
+import type { MilliMb } from "../../src/domain/units.ts";
 
 const STATES = Object.keys(LIFECYCLE) as VolumeState[];
-const EVENTS: VolumeEvent[] = ["attach", "share", "detach", "resize", "destroy", "restore", "collect"];
+const EVENTS: VolumeEvent[] = ["attach", "share", "detach", "resize", "destroy", "restore", "collect", "copy"];
 
 /** The picture in words: which events each state allows. Everything else is refused. */
 const ALLOWED: Record<VolumeState, VolumeEvent[]> = {
   adopting: ["detach"],
-  detached: ["attach", "share", "detach", "resize", "destroy"],
-  attaching: ["share", "detach", "resize"],
-  attached: ["share", "detach", "resize"],
-  detaching: ["share", "detach", "resize"],
-  lingering: ["share", "detach", "resize"],
+  copying: ["detach"],
+  detached: ["attach", "share", "detach", "resize", "destroy", "copy"],
+  attaching: ["share", "detach", "resize", "copy"],
+  attached: ["share", "detach", "resize", "copy"],
+  detaching: ["share", "detach", "resize", "copy"],
+  lingering: ["share", "detach", "resize", "copy"],
   damaged: ["detach", "destroy"],
   destroying: ["detach"],
   retained: ["detach", "restore", "collect"],
@@ -51,6 +53,12 @@ describe("stateOf", () => {
 
   test("shows damage before any attachment", () => {
     for (const attachment of phases) expect(stateOf(LIVE, [attachment], true)).toBe("damaged");
+  });
+
+  test("shows that it is being copied, unless it is damaged", () => {
+    const copying = { ...LIVE, copying: { reserved: 0 as MilliMb } };
+    expect(stateOf(copying, [], false)).toBe("copying");
+    expect(stateOf(copying, [], true)).toBe("damaged");
   });
 
   test("shows that it is being adopted, unless it is damaged", () => {

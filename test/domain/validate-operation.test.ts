@@ -46,10 +46,11 @@ const transfer = (source: DiskResource[], resources: DiskResource[]): Operation 
 const unreserve = (...resources: DiskResource[]): Operation => ({ type: "UNRESERVE", resources });
 const create = (...volumes: DiskResource[]): Operation => ({ type: "CREATE", volumes });
 const destroy = (...volumes: DiskResource[]): Operation => ({ type: "DESTROY", volumes });
-const grow = (target: DiskResource, addition: DiskResource): Operation => ({
+const grow = (target: DiskResource, addition: DiskResource, rest: { readonly sharedToo?: true } = {}): Operation => ({
   type: "GROW_VOLUME",
   volume: target,
   addition,
+  ...rest,
 });
 const shrink = (target: DiskResource, mb: number): Operation => ({
   type: "SHRINK_VOLUME",
@@ -275,6 +276,13 @@ describe("validateOperations GROW_VOLUME", () => {
     ["beyond what is exact", { ...volume("db"), size: (huge * 1000) as MilliMb }, disk(BY_OPS, huge), "too large"],
   ])("refuses %s", (_name, target, addition, expected) => {
     expect(refused(grow(target, addition))).toContain(expected);
+  });
+
+  it("takes a shared volume where that was said, and never one on a MOUNT disk", () => {
+    const shared = volume("db", { shared: {} });
+    expect(valid(grow(shared, disk(BY_OPS), { sharedToo: true }))).toMatchObject({ volume: shared });
+    const whole = volume("db", { shared: {}, disk: MOUNT });
+    expect(refused(grow(whole, disk({ ...BY_OPS, disk: MOUNT }), { sharedToo: true }))).toContain("MOUNT");
   });
 
   it("takes an addition from the volume's own pool", () => {

@@ -40,6 +40,8 @@ test.each([
   ["a work root that forgets", () => ["--work-root", "/dev/shm/root"], /forgets everything/],
   ["a socket path that is too long", () => ["--socket", at("s".repeat(100))], /at most 107 bytes/],
   ["a file where the socket goes", () => ["--socket", "/etc/passwd"], /something else is there/],
+  ["a file where CSI's socket goes", () => ["--csi", "/etc/passwd"], /something else is there/],
+  ["a node's name that Kubernetes has no label for", () => ["--csi-node-id", "a b"], /--csi-node-id is "a b"/],
   ["a port that is taken", () => ["--listen", `127.0.0.1:${(taken.address() as { port: number }).port}`], /in use/],
 ])("%s", async (_what, flags, reason) => {
   const { status, stderr } = await check(...flags());

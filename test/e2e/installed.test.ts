@@ -16,7 +16,7 @@ const REPOSITORY = path.resolve(import.meta.dirname, "../..");
 const SCHEMA = latestVersion();
 const SETUP_MS_MAX = 300_000;
 const FILE = "/sandboxes/web-1/data/greeting";
-const UNITS = "holdfast.service holdfast.socket holdfast-http.socket holdfast-docker.socket";
+const UNITS = "holdfast.service holdfast.socket holdfast-http.socket holdfast-docker.socket holdfast-csi.socket";
 
 describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
   let place: Place;
@@ -131,7 +131,7 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     const status = await machine.run(`cat /proc/${await pid()}/status`);
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     expect(status).toMatch(/^Seccomp:\t2$/m);
-    expect(status).toMatch(/^CapBnd:\t00000000002c020f$/m);
+    expect(status).toMatch(/^CapBnd:\t00000000002c021f$/m);
     const namespaces = `readlink /proc/1/ns/mnt /proc/${await pid()}/ns/mnt | uniq | wc -l`;
     expect(await machine.run(namespaces)).toBe("1");
     expect(await machine.run(`systemd-analyze verify ${UNITS} 2>&1`)).toBe("");

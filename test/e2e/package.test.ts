@@ -49,6 +49,7 @@ test("everything that a node needs, and nothing else", () => {
     "oci-hook/hook.sh",
     "release",
     "systemd",
+    "systemd/holdfast-csi.socket",
     "systemd/holdfast-docker.socket",
     "systemd/holdfast-http.socket",
     "systemd/holdfast.service",

@@ -21,6 +21,7 @@ describe("labels", () => {
     expect(rig.disk.label(db.uuid)).toBeUndefined();
     await rig.syncLabels();
     await rig.restart();
+    await settle();
     expect(rig.disk.label(db.uuid)).toEqual(db);
   });
 
@@ -129,6 +130,7 @@ describe("labels on disk", () => {
     await rig.create("logs");
     await rig.syncLabels();
     await rig.restart();
+    await settle();
     expect(rig.disk.label(uuid)).toBeDefined();
   });
 

@@ -86,6 +86,7 @@ export function makeFakeEngine(): FakeEngine {
     wipeApp: (...args) => answer("wipeApp", args, APP.instances),
     apps: (...args) => answer("apps", args, [APP]),
     app: (...args) => answer("app", args, APP),
+    copy: (...args) => answer("copy", args, VOLUME),
     restore: (...args) => answer("restore", args, VOLUME),
     describe: (...args) => answer("describe", args, VOLUME),
     events: (...args) => answer("events", args, { events: [EVENT], last: 17 }),
@@ -106,7 +107,9 @@ export function makeFakeEngine(): FakeEngine {
     volumes: (...args) => answer("volumes", args, [VOLUME]),
     volumePage: (...args) => answer("volumePage", args, PAGE),
     volume: (...args) => answer("volume", args, VOLUME),
+    findVolume: (...args) => answer("findVolume", args, VOLUME),
     containers: (...args) => answer("containers", args, [CONTAINER]),
+    findContainer: (...args) => answer("findContainer", args, CONTAINER),
     operations: (...args) => answer("operations", args, [RECORD]),
     operation: (...args) => answer("operation", args, RECORD),
     status: (...args) => answer("status", args, STATUS),
@@ -286,6 +289,7 @@ const RECORD: OperationRecord = {
 
 const COUNTS: Readonly<Record<VolumeState, number>> = {
   adopting: 0,
+  copying: 0,
   detached: 0,
   attaching: 0,
   attached: 1,

@@ -3,6 +3,8 @@ import type { DirectoryIdentity, Volume } from "../../src/domain/records.ts";
 import { type DiskSource, ROOT_DISK } from "../../src/domain/resource.ts";
 import { type Incarnation, type ProjectId, toBytes } from "../../src/domain/units.ts";
 import type {
+  CopyDiskOptions,
+  CopyFrom,
   Disk,
   DiskUsage,
   Enforcement,
@@ -33,6 +35,9 @@ export type DiskCall =
   | "measureForeign"
   | "adopt"
   | "unadopt"
+  | "copy"
+  | "discardCopy"
+  | "giveToGroup"
   | "usage";
 
 export interface MemoryDiskOptions {
@@ -56,7 +61,12 @@ interface Place {
   /** What the kernel says. */
   projectId?: ProjectId;
   loose?: Looseness;
+  /** Whose all of its content is. */
+  group?: number;
 }
+
+/** By root, the latest one. */
+const disks = new Map<string, MemoryDisk>();
 
 /**
  * A disk in memory. It outlives the daemon that uses it: reopen it by using it again, after `crash` or `powerCut`.
@@ -100,6 +110,7 @@ export class MemoryDisk implements Disk {
       options.enforcement === "project-quota"
         ? { by: "project-quota" }
         : { by: "nothing", reason: "memory has no project quotas" };
+    disks.set(this.root, this);
   }
 
   claim(volumes: Iterable<Volume>): void {
@@ -292,6 +303,44 @@ export class MemoryDisk implements Disk {
     this.#foreign.set(origin, place);
   }
 
+  async copy(volume: Volume, from: CopyFrom, options: CopyDiskOptions = {}): Promise<DirectoryIdentity> {
+    const action = `Cannot copy ${nameOf(from.volume)} as ${nameOf(volume)}`;
+    const place = this.#placeOf(volume);
+    const original = disks.get(from.diskRoot)?.sourceOf(from.volume);
+    if (original === undefined) throw new HoldfastError("damaged", `${action}: its directory is missing`);
+    if (this.enforcement.by !== "nothing") this.limit(volume);
+    // Half of it is there when it is interrupted.
+    place.files = Math.floor(original.files / 2);
+    options.onBytes?.(0);
+    await this.#enter("copy");
+    if (options.signal?.aborted === true) throw new HoldfastError("unavailable", `${action}: interrupted`);
+    const { usedBytes } = this.#usageOf(original);
+    if (usedBytes > toBytes(volume.size)) {
+      throw new HoldfastError("insufficient", `${action}: its content does not fit`);
+    }
+    place.files = original.files;
+    place.usedBytes = original.usedBytes;
+    options.onBytes?.(usedBytes);
+    return place.directory;
+  }
+
+  async discardCopy(volume: Volume): Promise<void> {
+    await this.#enter("discardCopy");
+    const place = this.#volumes.get(volume.uuid);
+    this.#claim(volume.uuid);
+    this.#volumes.delete(volume.uuid);
+    if (place !== undefined) this.#trash.set(volume.uuid, place);
+  }
+
+  async giveToGroup(volume: Volume, group: number): Promise<void> {
+    await this.#enter("giveToGroup");
+    const place = this.#placeOf(volume);
+    if (place.directory.ino !== volume.directory.ino) {
+      throw new HoldfastError("damaged", `Cannot give ${nameOf(volume)} to a group: another directory is in its place`);
+    }
+    place.group = group;
+  }
+
   contentPath(volume: Pick<Volume, "uuid" | "phase">): string {
     const parent = volume.phase === "live" || volume.phase === "destroying" ? "volumes" : "trash";
     return `${this.root}/${parent}/${volume.uuid}/content`;
@@ -387,6 +436,17 @@ export class MemoryDisk implements Disk {
     const place = this.#place(uuid);
     if (cure === "enlist") place.loose = { reason, cure };
     else if (place.projectId !== undefined) this.#quota.limit(place.projectId, 0);
+  }
+
+  /** The recorded directory of a live volume, for a copy. */
+  sourceOf({ uuid, directory }: Volume): Place | undefined {
+    const place = this.#volumes.get(uuid);
+    return place?.directory.ino === directory.ino ? place : undefined;
+  }
+
+  /** The group that all of the content was given to. */
+  groupOf(uuid: Incarnation): number | undefined {
+    return this.#place(uuid).group;
   }
 
   /** How many files a container wrote. */

@@ -132,6 +132,34 @@ describe.runIf(mayMount)("DirectoryDisk on btrfs", () => {
     await mounter.close();
   });
 
+  test("a copy is a snapshot of its own, held to its own size, and removed with what it is", async () => {
+    const disk = await open();
+    const [original, spare] = [await create(disk), volumeOn(await takeOne(disk), { size: 32_000 as MilliMb })];
+    appendAsContainer(`${disk.contentPath(original)}/file`, 8 * MIB);
+    const directory = await disk.copy(spare, { diskRoot: root, volume: original });
+    const copy = { ...spare, directory };
+    const list = execFileSync("btrfs", ["subvolume", "list", "-s", mounted], { encoding: "utf8" });
+    expect(list).toContain(`${copy.uuid}/content`);
+    expect(disk.looseness(copy)).toBeUndefined();
+    expect(appendAsContainer(`${disk.contentPath(copy)}/more`, 30 * MIB)).toBe(false);
+    await disk.discardCopy(copy);
+    await disk.purge(copy.uuid);
+    expect(disk.examineTrash(copy.uuid).state).toBe("missing");
+    expect(readFileSync(`${disk.contentPath(original)}/file`)).toHaveLength(8 * MIB);
+  });
+
+  test("a copy has what lies in subvolumes that somebody made in the original", async () => {
+    const disk = await open();
+    const [original, spare] = [await create(disk), volumeOn(await takeOne(disk), { size: 16_000 as MilliMb })];
+    execFileSync("btrfs", ["subvolume", "create", `${disk.contentPath(original)}/nested`]);
+    writeFileSync(`${disk.contentPath(original)}/nested/file`, "in it");
+    const copy = { ...spare, directory: await disk.copy(spare, { diskRoot: root, volume: original }) };
+    expect(readFileSync(`${disk.contentPath(copy)}/nested/file`, "utf8")).toBe("in it");
+    expect(disk.looseness(copy)).toBeUndefined();
+    await disk.drop(original);
+    await disk.purge(original.uuid);
+  });
+
   test("a volume that grows and shrinks while somebody writes is never over the larger size", async () => {
     const disk = await open();
     const volume = await create(disk);

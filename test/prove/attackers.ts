@@ -13,7 +13,9 @@ import { raceScene, type SceneKind } from "./attackers/scene.ts";
 import type { Protocol } from "./protocol.ts";
 
 const SCENES: readonly SceneKind[] = [...MOUNT_SCENES, ...DISK_SCENES, ...HANDED_SCENES];
-const OPERATIONS = new Set(SCENES.flatMap(({ operations }) => operations));
+/** Those that begin a race of another one are counted with it. */
+const BESIDES = ["hand over"];
+const OPERATIONS = new Set(SCENES.flatMap(({ operations }) => operations)).difference(new Set(BESIDES));
 const RACES_EACH = 10_000;
 const TARGET = RACES_EACH * OPERATIONS.size;
 
@@ -52,7 +54,7 @@ export const attackers: Protocol = {
       );
     }
     // What was tried more often than wanted does not make up for what was not.
-    const races = Object.values(tried).reduce((sum, times) => sum + Math.min(times, each), 0);
+    const races = [...OPERATIONS].reduce((sum, operation) => sum + Math.min(tried[operation] ?? 0, each), 0);
     return { count: races, violations, figures: { exchanges, ...tried } };
   },
 };

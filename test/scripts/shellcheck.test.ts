@@ -7,7 +7,7 @@ import { run } from "../e2e/run.ts";
 
 const REPOSITORY = path.resolve(import.meta.dirname, "../..");
 
-const scripts = globSync(["scripts/*", "src/**/*.sh"], { cwd: REPOSITORY, withFileTypes: true })
+const scripts = globSync(["scripts/*", "src/**/*.sh", "test/kubernetes/*"], { cwd: REPOSITORY, withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => path.join(entry.parentPath, entry.name))
   .filter((file) => file.endsWith(".sh") || readFileSync(file, "utf8").startsWith("#!/bin/sh\n"));

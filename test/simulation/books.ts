@@ -33,13 +33,22 @@ export interface Belief {
   readonly after: Books;
 }
 
-/** What the checkpoint says about one client: its role, and the containers whose ids start with it. */
+/**
+ * What the checkpoint says about one client: its role, and the containers whose ids start with it. A copy that is not
+ * finished is nobody's, nor is what was reserved for it.
+ */
 export function booksOf(contents: StoreContents, role: string): Books {
   const { reservations, volumes, containers } = contents.records;
   return {
-    reservedMb: sum([...reservations.values()].filter(isOf(role)).map(({ size }) => size / 1_000)),
+    reservedMb:
+      sum([...reservations.values()].filter(isOf(role)).map(({ size }) => size / 1_000)) -
+      sum(
+        [...volumes.values()]
+          .filter((volume) => volume.role === role && volume.phase === "live")
+          .map(({ copying }) => (copying?.reserved ?? 0) / 1_000),
+      ),
     volumes: [...volumes.values()]
-      .filter((volume) => volume.role === role)
+      .filter((volume) => volume.role === role && volume.copying === undefined)
       .map(({ uuid, id, size, phase, ...marks }) => ({
         uuid,
         id,

@@ -132,6 +132,7 @@ export class Client {
             () => this.#resize(engine, books, this.#chance.pick(live)),
             () => this.#recreate(engine, books, this.#chance.pick(live)),
             () => this.#mark(engine, books, this.#chance.pick(live)),
+            () => this.#copy(engine, books, this.#chance.pick(live)),
           ]),
       ...(retained.length === 0
         ? []
@@ -175,6 +176,29 @@ export class Client {
     const missingMb = Math.max(0, sizeMb - (books.reservedMb - usedMb));
     return {
       ask: () => engine.adopt(PEER, { adoptions: [adoption], dryRun: false }),
+      after: {
+        ...books,
+        reservedMb: books.reservedMb + missingMb,
+        volumes: [...books.volumes, { uuid: NEW, id, sizeMb, live: true, marked: false }],
+      },
+    };
+  }
+
+  /** Takes what is reserved and free, and reserves what is missing, as an adoption. */
+  #copy(engine: NodeEngine, books: Books, target: BookedVolume): Wish {
+    const id = this.#chance.pick(IDS);
+    const role = this.role as Role;
+    const { sizeMb } = target;
+    const usedMb = sum(books.volumes.filter(({ live }) => live).map((one) => one.sizeMb));
+    const missingMb = Math.max(0, sizeMb - (books.reservedMb - usedMb));
+    const source = { role, id: target.id as VolumeId };
+    return {
+      ask: async () => {
+        const request = { source, role, id: id as VolumeId, snapshot: this.#chance.percent(30) };
+        const { volume: copy } = await engine.copy(PEER, request);
+        // What was copied before is there, and nothing new.
+        if (books.volumes.some(({ uuid }) => uuid === copy.uuid)) throw new HoldfastError("duplicate_volume", id);
+      },
       after: {
         ...books,
         reservedMb: books.reservedMb + missingMb,

@@ -102,6 +102,8 @@ function fault(): HoldfastError {
   return new HoldfastError("internal", "A fault of the simulation");
 }
 
+const RESTING_TURNS = 8;
+
 /** Runs until `done` or death; `between` may do something before every step. */
 export async function drive(life: Life, done: Promise<unknown>, between: () => void = () => {}): Promise<void> {
   let isDone = false;
@@ -120,6 +122,16 @@ export async function drive(life: Life, done: Promise<unknown>, between: () => v
     idle = 0;
   }
   throw new Error("The engine waits for something that never comes");
+}
+
+/** Runs what goes on in the background, until nothing does. */
+export async function letRest(life: Life): Promise<void> {
+  for (let idle = 0; idle < RESTING_TURNS && !life.dead; idle += 1) {
+    await turn();
+    if (life.isIdle) continue;
+    life.letOneThrough();
+    idle = 0;
+  }
 }
 
 /** Lets everything run that waits for no step. */
@@ -201,6 +213,9 @@ export function mortalDisk(disk: Disk, life: Life, onUndo: (volume: Volume) => v
         () => disk.unadopt(volume),
         () => disk.adopt(volume),
       ),
+    copy: (volume, from, options) => life.call(() => disk.copy(volume, from, options)),
+    discardCopy: (volume) => life.call(() => disk.discardCopy(volume)),
+    giveToGroup: (volume, group, options) => life.call(() => disk.giveToGroup(volume, group, options)),
     contentPath: (volume) => disk.contentPath(volume),
     usage: () => life.call(() => disk.usage()),
     close: () => disk.close(),

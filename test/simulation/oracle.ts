@@ -80,14 +80,16 @@ function wrongSandboxes(world: World, contents: StoreContents): string[] {
   ];
 }
 
-function wrongPlace(world: World, { uuid, phase }: Volume): string[] {
+function wrongPlace(world: World, volume: Volume): string[] {
+  const { uuid, phase } = volume;
+  const expected = world.filesIn(volume);
   const inVolumes = world.disk.examine(uuid).state;
   const inTrash = world.disk.examineTrash(uuid).state;
   const found: string[] = [];
   const isRight = phase === "live" ? inVolumes === "present" : phase === "retained" && inTrash === "present";
   if (!isRight) found.push(`Volume ${uuid} is ${phase}, ${inVolumes} under volumes and ${inTrash} in trash`);
-  else if (world.disk.files(uuid) !== (world.files.get(uuid) ?? 0)) {
-    found.push(`Volume ${uuid} has ${world.disk.files(uuid)} files, ${world.files.get(uuid) ?? 0} were written`);
+  else if (world.disk.files(uuid) !== expected) {
+    found.push(`Volume ${uuid} has ${world.disk.files(uuid)} files, ${expected} were written`);
   }
   return found;
 }

@@ -1,6 +1,6 @@
 /** What outlives the daemon: disk, checkpoint, kernel, processes; and what is known to be true of it. */
 import { PERMISSIVE } from "../../src/domain/acl.ts";
-import type { ContainerProcess } from "../../src/domain/records.ts";
+import type { ContainerProcess, Volume } from "../../src/domain/records.ts";
 import { sourceKey } from "../../src/domain/resource.ts";
 import type { Incarnation } from "../../src/domain/units.ts";
 import { NodeEngine } from "../../src/engine/node-engine.ts";
@@ -22,6 +22,7 @@ import type { Chance } from "./chance.ts";
 import {
   drive,
   Life,
+  letRest,
   mortalClock,
   mortalDisk,
   mortalHolders,
@@ -107,10 +108,18 @@ export class World {
     return [...this.store.contents().records.volumes.values()].filter(({ role }) => role === "common");
   }
 
-  /** Remembers every volume of the checkpoint that is not just being adopted; a new one is empty. */
+  /** How many files must be in a volume: a new one is empty, or as what it was copied from. */
+  filesIn({ uuid, copyOf, snapshotOf }: Volume): number {
+    const source = (copyOf ?? snapshotOf)?.uuid;
+    return this.files.get(uuid) ?? (source === undefined ? 0 : (this.files.get(source) ?? 0));
+  }
+
+  /** Remembers every volume of the checkpoint that is not in the making. */
   getToKnow(): void {
-    for (const { uuid, origin } of this.store.contents().records.volumes.values()) {
-      if (origin === undefined && !this.files.has(uuid)) this.files.set(uuid, 0);
+    for (const volume of this.store.contents().records.volumes.values()) {
+      if (volume.origin === undefined && volume.copying === undefined) {
+        this.files.set(volume.uuid, this.filesIn(volume));
+      }
     }
     // What is a volume now may be collected one day.
     for (const path of this.strays.keys()) if (!this.disk.foreign().includes(path)) this.strays.delete(path);
@@ -195,6 +204,7 @@ export class World {
     await drive(life, engine.start());
     // Waits for what goes on in the background; by itself nothing is due.
     await drive(life, engine.collect(PEER, { dryRun: false }));
+    await letRest(life);
     await drive(life, engine.stop());
     this.disk.crash();
   }

@@ -96,7 +96,7 @@ describe("a damaged checkpoint", () => {
     [
       "is of a newer version",
       () => edit("pragma user_version = 7"),
-      "it has schema version 7 and this program knows 3, start the newer program or run holdfast rebuild",
+      "it has schema version 7 and this program knows 4, start the newer program or run holdfast rebuild",
     ],
     [
       "calls itself older than its tables",

@@ -3,7 +3,14 @@ import type { Volume } from "../../src/domain/records.ts";
 import type { ProjectId } from "../../src/domain/units.ts";
 import type { NodeLabel } from "../../src/ports/disk.ts";
 import { decodeNodeLabel, decodeVolumeLabel, encodeNodeLabel, encodeVolumeLabel } from "../../src/store/label.ts";
-import { SAMPLE_HEADER, sampleVolume, setNotedVolume, setReservation } from "../contract/samples.ts";
+import {
+  SAMPLE_HEADER,
+  sampleVolume,
+  setCopyingVolume,
+  setNotedVolume,
+  setReservation,
+  setSnapshot,
+} from "../contract/samples.ts";
 
 const NODE_LABEL: NodeLabel = {
   agentId: SAMPLE_HEADER.agentId,
@@ -27,9 +34,9 @@ describe("a volume's label", () => {
   });
 
   it("of a newer version is refused by its version", () => {
-    const text = '{\n  "version": 4\n}\ncrc32 f27abeec\n';
+    const text = '{\n  "version": 5\n}\ncrc32 4ac6d989\n';
     expect(() => decodeVolumeLabel(Buffer.from(text))).toThrow(
-      "Cannot read the volume's label: it has version 4 and this program knows 3",
+      "Cannot read the volume's label: it has version 5 and this program knows 4",
     );
   });
 
@@ -49,9 +56,16 @@ describe("a volume's label", () => {
     expect(decodeVolumeLabel(encodeVolumeLabel(volume))).toEqual(volume);
   });
 
+  it("says of what it is a copy or a snapshot, and not that it is being made", () => {
+    for (const { value } of [setSnapshot(), setCopyingVolume()]) {
+      const { copying: _, firstAttachedAt: __, ...expected } = value as Volume;
+      expect(decodeVolumeLabel(encodeVolumeLabel(value as Volume))).toEqual(expected);
+    }
+  });
+
   it("can be read by people", () => {
     const lines = encodeVolumeLabel(sampleVolume(2)).toString().split("\n");
-    expect(lines.slice(0, 3)).toEqual(["{", '  "holdfast": "volume",', '  "version": 3,']);
+    expect(lines.slice(0, 3)).toEqual(["{", '  "holdfast": "volume",', '  "version": 4,']);
     expect(lines.at(-2)).toMatch(/^crc32 [0-9a-f]{8}$/);
   });
 
@@ -109,6 +123,64 @@ describe("a volume's label", () => {
       "",
     ].join("\n");
     expect(decodeVolumeLabel(Buffer.from(label))).toMatchObject({ role: "ads", projectId: 2_000_001, pinned: true });
+  });
+
+  it("from version 3 can be read for ever", () => {
+    const label = [
+      "{",
+      '  "holdfast": "volume",',
+      '  "version": 3,',
+      '  "volume": {',
+      '    "uuid": "00000000-0000-4000-8000-000000000002",',
+      '    "role": "ads",',
+      '    "id": "db",',
+      '    "size": 1024000,',
+      '    "source": { "type": "ROOT" },',
+      '    "reservations": [{ "type": "DYNAMIC", "role": "ads" }],',
+      '    "containerPath": "data",',
+      '    "shared": false,',
+      '    "createdBy": "ops",',
+      '    "createdAt": 1763817000001,',
+      '    "phase": "live",',
+      '    "directory": { "ino": "1000002", "birthNs": "0" },',
+      '    "note": { "description": "whose is this?" },',
+      '    "app": { "id": "/samson", "instance": "samson.1" },',
+      '    "revision": 2',
+      "  }",
+      "}",
+      "crc32 67c6ad34",
+      "",
+    ].join("\n");
+    const app = { id: "/samson", instance: "samson.1" };
+    expect(decodeVolumeLabel(Buffer.from(label))).toMatchObject({ note: { description: "whose is this?" }, app });
+  });
+
+  it("from version 4 can be read for ever", () => {
+    const label = [
+      "{",
+      '  "holdfast": "volume",',
+      '  "version": 4,',
+      '  "volume": {',
+      '    "uuid": "00000000-0000-4000-8000-000000000002",',
+      '    "role": "ads",',
+      '    "id": "db",',
+      '    "size": 1024000,',
+      '    "source": { "type": "ROOT" },',
+      '    "reservations": [{ "type": "DYNAMIC", "role": "ads" }],',
+      '    "containerPath": "data",',
+      '    "shared": false,',
+      '    "createdBy": "ops",',
+      '    "createdAt": 1763817000001,',
+      '    "phase": "live",',
+      '    "directory": { "ino": "1000002", "birthNs": "0" },',
+      '    "snapshotOf": { "role": "ads", "id": "old", "uuid": "00000000-0000-4000-8000-000000000001", "at": 1763817000000 },',
+      '    "revision": 2',
+      "  }",
+      "}",
+      "crc32 9efd40db",
+      "",
+    ].join("\n");
+    expect(decodeVolumeLabel(Buffer.from(label))).toMatchObject({ snapshotOf: { id: "old", at: 1_763_817_000_000 } });
   });
 });
 

@@ -10,12 +10,14 @@ import {
   setAdoptedVolume,
   setApp,
   setContainer,
+  setCopyingVolume,
   setDisk,
   setMarkedVolume,
   setNotedVolume,
   setOperation,
   setReservation,
   setSandbox,
+  setSnapshot,
 } from "../contract/samples.ts";
 import { type CheckpointPlace, makeCheckpointPlace } from "./place.ts";
 
@@ -75,23 +77,23 @@ describe("a checkpoint of version 1", () => {
     expect(() => openWith(addColumn, failing)).toThrow(
       expect.objectContaining({
         code: "unavailable",
-        message: `Cannot upgrade the checkpoint ${place.checkpoint} from version 1 to 5: nothing changed`,
+        message: `Cannot upgrade the checkpoint ${place.checkpoint} from version 1 to 6: nothing changed`,
       }),
     );
     expect(versionOf(place.checkpoint)).toBe(1);
-    expect(openWith()).toEqual({ version: 3, volumes: 2 });
+    expect(openWith()).toEqual({ version: 4, volumes: 2 });
   });
 
   it("is upgraded once, through every version, and its copy puts it back", () => {
     const copy = join(place.directory, "checkpoint.v1");
-    expect(openWith(addColumn, dropColumn)).toEqual({ version: 5, volumes: 2 });
-    expect(openWith(addColumn, dropColumn)).toEqual({ version: 5, volumes: 2 });
+    expect(openWith(addColumn, dropColumn)).toEqual({ version: 6, volumes: 2 });
+    expect(openWith(addColumn, dropColumn)).toEqual({ version: 6, volumes: 2 });
     expect(versionOf(copy)).toBe(1);
     expect(existsSync(join(place.directory, "checkpoint.v2"))).toBe(false);
 
     copyFileSync(copy, `${copy}.again`);
     renameSync(`${copy}.again`, place.checkpoint);
-    expect(openWith()).toEqual({ version: 3, volumes: 2 });
+    expect(openWith()).toEqual({ version: 4, volumes: 2 });
   });
 });
 
@@ -116,6 +118,19 @@ describe("a checkpoint of version 3", () => {
     await store.close();
     expect(damaged).toEqual([]);
     for (const { table, key, value } of [setMarkedVolume(), setNotedVolume(), setApp()]) {
+      expect(records[table].get(key)).toEqual(value);
+    }
+  });
+});
+
+describe("a checkpoint of version 4", () => {
+  it("can be read for ever", async () => {
+    putGolden(4);
+    const store = place.store();
+    const { records, damaged } = await store.open();
+    await store.close();
+    expect(damaged).toEqual([]);
+    for (const { table, key, value } of [setSnapshot(), setCopyingVolume(), setApp()]) {
       expect(records[table].get(key)).toEqual(value);
     }
   });

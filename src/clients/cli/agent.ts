@@ -8,6 +8,7 @@ import type {
   ContainerBody,
   ContainerJson,
   ContainersJson,
+  CopyBody,
   DeploymentJson,
   DetachedJson,
   EventsJson,
@@ -43,6 +44,7 @@ export interface Agent {
   volumes(query: VolumesQuery): Promise<VolumesJson>;
   volume(name: VolumeName): Promise<VolumeJson>;
   restore(body: RestoreBody): Promise<VolumeJson>;
+  copy(body: CopyBody): Promise<VolumeJson>;
   describe(name: VolumeName, body: NoteBody): Promise<VolumeJson>;
   events(query: EventsQuery): Promise<EventsJson>;
   mark(mark: VolumeMark, body: MarkBody): Promise<VolumeJson>;
@@ -78,6 +80,7 @@ export function openAgent(socketPath: string): Agent {
     volume: (name) => ask("GET", volumePath(name)),
     describe: (name, body) => ask("PUT", `${volumePath(name)}/note`, body),
     events: (query) => ask("GET", `/v1/events${queryText({ ...query })}`),
+    copy: (body) => ask("POST", "/v1/volumes/copy", body),
     restore: (body) => ask("POST", "/v1/volumes/restore", body),
     mark: (mark, body) => ask("POST", `/v1/volumes/${mark}`, body),
     adopt: (body) => ask("POST", "/v1/adopt", body),

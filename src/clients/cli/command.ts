@@ -10,6 +10,8 @@ export interface CommandContext {
   readonly complain: (line: string) => void;
   /** All of the standard input. */
   readonly readInput: () => Promise<string>;
+  /** What a caller that has no arguments says. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** Adds arguments, options, help and action to a command that is about to run. */

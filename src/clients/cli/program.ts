@@ -51,6 +51,16 @@ export const CLIENT_COMMANDS: CommandTable = {
     summary: "bring a destroyed volume back with its content",
     load: async () => (await import("./restore.ts")).configureRestore,
   },
+  copy: {
+    group: DISK,
+    summary: "make a volume with the content of another one, or of a snapshot",
+    load: async () => (await import("./copy.ts")).configureCopy,
+  },
+  snapshot: {
+    group: DISK,
+    summary: "keep the content of a volume as it is now",
+    load: async () => (await import("./copy.ts")).configureSnapshot,
+  },
   adopt: {
     group: DISK,
     summary: "make existing directories volumes, also those of a Mesos agent",
@@ -120,6 +130,11 @@ export const CLIENT_COMMANDS: CommandTable = {
     group: CONTAINERS,
     summary: "be the hook of a containerizer, or install it",
     load: async () => (await import("./hook.ts")).configureHook,
+  },
+  "nomad-volume": {
+    group: CONTAINERS,
+    summary: "be Nomad's plugin for dynamic host volumes",
+    load: async () => (await import("./nomad-volume.ts")).configureNomadVolume,
   },
   status: {
     group: NODE,

@@ -29,6 +29,8 @@ function describeVolume(volume: VolumeJson): string {
     ["Labels", labelTexts(volume.labels).join(", ")],
     ["State", volume.state],
     ["Problem", volume.problem],
+    ["Snapshot of", describeSource(volume.snapshotOf)],
+    ["Copy of", describeSource(volume.copyOf)],
     ["Size", describeSize(volume)],
     ["Used", describeUsage(volume)],
     ["Protected", volume.protected === true ? "from destruction, until it is unprotected" : undefined],
@@ -45,6 +47,10 @@ function describeVolume(volume: VolumeJson): string {
     ["Collected", volume.dueAt === undefined ? undefined : `at ${volume.dueAt}, earlier when the disk gets fuller`],
     ["UUID", volume.uuid],
   ]);
+}
+
+function describeSource(source: VolumeJson["copyOf"]): string | undefined {
+  return source === undefined ? undefined : `${volumeText(source)} at ${source.at}`;
 }
 
 /** Nothing more is written to a destroyed volume, so that nothing need hold it to its size. */

@@ -24,6 +24,7 @@ const CONTAINER = z.strictObject({
   volumes: VOLUME_LIST.optional(),
   uid: ownerId.optional(),
   gid: ownerId.optional(),
+  group: ownerId.optional(),
   pid: processId.optional(),
 });
 
@@ -53,7 +54,7 @@ export function addContainerRoutes(
 }
 
 function parseContainer(container: ContainerId, body: unknown): AttachRequest {
-  const { sandbox, app, volumes, uid, gid, pid } = parseWith(CONTAINER, body, "the body");
+  const { sandbox, app, volumes, uid, gid, group, pid } = parseWith(CONTAINER, body, "the body");
   if ((uid === undefined) !== (gid === undefined)) {
     throw new HoldfastError(
       "invalid",
@@ -67,6 +68,7 @@ function parseContainer(container: ContainerId, body: unknown): AttachRequest {
     ...(app === undefined ? {} : { app: parseApp(app, "app") }),
     volumes: parseVolumeList(requireVolumes(volumes, app), "volumes"),
     ...(uid === undefined || gid === undefined ? {} : { owner: Object.freeze({ uid, gid }) }),
+    ...(group === undefined ? {} : { group }),
   });
 }
 

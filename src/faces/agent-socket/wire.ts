@@ -26,6 +26,8 @@ export interface ContainerBody {
   /** Owner of the top of an empty volume at its first attach, both or neither; default: the sandbox's. */
   readonly uid?: number;
   readonly gid?: number;
+  /** A group that shall read and write all content of what is not read only: it is given to it unless it has it. */
+  readonly group?: number;
   /** The container's first process, when it is started already: the volumes appear in its mount namespace. */
   readonly pid?: number;
 }

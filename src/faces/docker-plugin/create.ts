@@ -3,13 +3,13 @@
  * volume takes what its role has reserved otherwise, which stays reserved when the volume goes.
  */
 import { codeOf, HoldfastError } from "../../domain/error.ts";
+import { planVolume } from "../../domain/new-volume.ts";
 import type { Actor, Operation } from "../../domain/operation.ts";
-import { type DiskResource, type Reservation, ROOT_DISK, roleOf } from "../../domain/resource.ts";
-import { poolsWithRoom } from "../../domain/room.ts";
+import type { DiskResource } from "../../domain/resource.ts";
 import { printSize } from "../../domain/size.ts";
 import type { ContainerPath, MilliMb, Role } from "../../domain/units.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { type DockerName, findByName, isOwn, type LiveVolume, ownReservation } from "./names.ts";
+import { type DockerName, findByName, type LiveVolume, ownReservation } from "./names.ts";
 import type { CreateRequest, VolumeOptions } from "./requests.ts";
 
 const DEFAULT_PATH = "data" as ContainerPath;
@@ -68,36 +68,9 @@ function complete({ name, options }: CreateRequest, defaults: CreateDefaults): W
 
 /** Lists of operations each of which would create the volume, the one to try first; never none. */
 function planCreate(resources: readonly DiskResource[], wanted: Wanted): readonly (readonly Operation[])[] {
-  const { role, size, name } = wanted;
+  const { role, size, name, shared, path } = wanted;
   const own = ownReservation(role, name.role === undefined ? name.id : `${role}/${name.id}`);
-  const pools = poolsWithRoom(resources, size);
-  const plans = [
-    ...pools
-      .filter(({ reservations }) => reservations.length === 0)
-      .map(({ source }) => reserving(wanted, source, own)),
-    ...pools
-      .filter(({ reservations }) => roleOf(reservations) === role && !isOwn(reservations))
-      .map(({ source, reservations }) => [creating(wanted, source, reservations)]),
-  ];
-  // Where there is no room, the engine refuses with the figures.
-  return plans.length > 0 ? plans : [reserving(wanted, ROOT_DISK, own)];
-}
-
-function reserving(wanted: Wanted, source: DiskResource["source"], own: Reservation): readonly Operation[] {
-  const reservations = [own];
-  return [
-    { type: "RESERVE", resources: [{ size: wanted.size, source, reservations }] },
-    creating(wanted, source, reservations),
-  ];
-}
-
-function creating(
-  { name, size, path, shared }: Wanted,
-  source: DiskResource["source"],
-  reservations: readonly Reservation[],
-): Operation {
-  const volume = { id: name.id, containerPath: path, mode: "RW", shared } as const;
-  return { type: "CREATE", volumes: [{ size, source, reservations, volume }] };
+  return planVolume(resources, { id: name.id, size, containerPath: path, shared, own });
 }
 
 /** Performs the first list for which there is disk. */

@@ -53,11 +53,6 @@ export function ownReservation(role: Role, name: string): Reservation {
   return { type: "DYNAMIC", role, labels: [{ key: LABEL_KEY, value: name }] };
 }
 
-/** Whether the disk was reserved here for one volume, and goes with it. */
-export function isOwn(reservations: readonly Reservation[]): boolean {
-  return labelOf(reservations) !== undefined;
-}
-
 /** The live volume that a name means. */
 export function findByName(
   resources: readonly DiskResource[],

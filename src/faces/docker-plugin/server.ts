@@ -13,7 +13,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { type ErrorCode, HoldfastError } from "../../domain/error.ts";
-import type { Operation } from "../../domain/operation.ts";
+import { planRemoval } from "../../domain/new-volume.ts";
 import type { MilliMb, Role } from "../../domain/units.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Log } from "../../ports/log.ts";
@@ -23,7 +23,7 @@ import { admitPeers, type PeerOf } from "../http/peer.ts";
 import { closeApp, createApp } from "../http/server.ts";
 import { createVolume } from "./create.ts";
 import { namingHolders } from "./in-use.ts";
-import { type DockerName, findByName, isOwn, type LiveVolume, meanings, nameOf } from "./names.ts";
+import { type DockerName, findByName, type LiveVolume, meanings, nameOf } from "./names.ts";
 import { readCreate, readList, readMount, readName, readNothing } from "./requests.ts";
 import { inTurn } from "./turns.ts";
 import { listEntry, volumeEntry } from "./views.ts";
@@ -144,7 +144,9 @@ function addVolumeRoutes(app: FastifyInstance, { engine, role, defaultSize }: Do
 
   addCall(app, "VolumeDriver.Remove", async (request) => {
     const volume = await mustFind(request, readName(request));
-    await namingHolders(engine, request.actor, volume, () => engine.perform(request.actor, removing(volume)));
+    await namingHolders(engine, request.actor, volume, () =>
+      engine.perform(request.actor, planRemoval(volume.resource)),
+    );
     return DONE;
   });
 
@@ -185,15 +187,6 @@ function addVolumeRoutes(app: FastifyInstance, { engine, role, defaultSize }: Do
     const entries = live.map((one) => listEntry(nameOf(one.volume, meant), one));
     return { Volumes: entries.filter(({ Name }) => takes(Name)), Err: "" };
   });
-}
-
-/** What was reserved for a volume goes with it. */
-function removing({ reservations, resource }: LiveVolume): readonly Operation[] {
-  const { size, source } = resource;
-  const destroy: Operation = { type: "DESTROY", volumes: [resource] };
-  return isOwn(reservations)
-    ? [destroy, { type: "UNRESERVE", resources: [{ size, source, reservations }] }]
-    : [destroy];
 }
 
 function noSuchVolume({ text }: DockerName): HoldfastError {

@@ -25,37 +25,56 @@ export interface SocketFile {
   readonly listener?: number | undefined;
 }
 
+/** What can listen on a path, or on a socket that listens already. */
+export interface SocketServer {
+  listen(where: { readonly path: string; readonly backlog: number }): Promise<unknown>;
+  listenOnDescriptor(fd: number): Promise<void>;
+  close(): Promise<unknown>;
+}
+
+/** As `listenAt`, for HTTP. */
+export function listenOnSocket(app: FastifyInstance, file: SocketFile): Promise<() => void> {
+  return listenAt(
+    {
+      listen: (where) => app.listen(where),
+      listenOnDescriptor: (fd) => listenOnDescriptor(app, fd),
+      close: () => app.close(),
+    },
+    file,
+  );
+}
+
 /**
  * Listens on a path.
  * @returns a function that removes the file if it is still this one
  * @throws `conflict` when somebody answers there, or it is not a socket; `unavailable` when the kernel refuses
  */
-export async function listenOnSocket(app: FastifyInstance, { path, mode, listener }: SocketFile): Promise<() => void> {
+export async function listenAt(server: SocketServer, { path, mode, listener }: SocketFile): Promise<() => void> {
   try {
     if (listener !== undefined) {
-      await listenOnDescriptor(app, listener);
+      await server.listenOnDescriptor(listener);
       return () => {};
     }
     makeDirectories(dirname(path), DIRECTORY_MODE);
     await requireFree(path);
-    const made = await makeSocket(app, path, mode);
+    const made = await makeSocket(server, path, mode);
     return () => {
       const current = statOf(path);
       if (current?.ino === made.ino && current.dev === made.dev) unlinkSync(path);
     };
   } catch (cause) {
-    await app.close();
+    await server.close();
     throw listenError(path, cause);
   }
 }
 
-async function makeSocket(app: FastifyInstance, path: string, mode: number): Promise<Stats> {
+async function makeSocket(server: SocketServer, path: string, mode: number): Promise<Stats> {
   const nursery = mkdtempSync(`${dirname(path)}/.`);
   const temporary = join(nursery, "s");
   try {
     requireShort(path);
     requireShort(temporary);
-    await app.listen({ path: temporary, backlog: BACKLOG });
+    await server.listen({ path: temporary, backlog: BACKLOG });
     chmodSync(temporary, mode);
     const made = lstatSync(temporary);
     renameSync(temporary, path);

@@ -24,13 +24,14 @@ const OVERFLOW_UID = 65_534;
 export function admitPeers(peerOf: PeerOf): Door["admit"] {
   const actors = new WeakMap<Socket, Actor>();
   return ({ socket }) => {
-    const known = actors.get(socket) ?? identify(peerOf(socket));
+    const known = actors.get(socket) ?? actorOf(peerOf(socket));
     actors.set(socket, known);
     return known;
   };
 }
 
-function identify(peer: Peer | undefined): Actor {
+/** @throws `forbidden` whom the kernel does not name, or not to us */
+export function actorOf(peer: Peer | undefined): Actor {
   if (peer === undefined) throw new HoldfastError("forbidden", "Cannot answer: the kernel does not say who asks");
   // Unless it is who we are ourselves: then it needs no mapping.
   if (peer.uid === OVERFLOW_UID && process.getuid?.() !== OVERFLOW_UID) {

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { parseIncarnation, parseRole, parseVolumeId } from "../../domain/names.ts";
 import type { CollectRequest, Engine, PerformOptions, RestoreRequest } from "../../engine/engine.ts";
+import { addCopyRoutes } from "./copy-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addMarkRoutes } from "./mark-routes.ts";
 import { addNoteRoutes } from "./note-routes.ts";
@@ -70,6 +71,7 @@ export function addV1Routes(app: FastifyInstance, { engine, version, readBody }:
     return volumeJson(await engine.restore(request.actor, wanted));
   });
 
+  addCopyRoutes(app, engine, readBody);
   addMarkRoutes(app, engine, readBody);
   addNoteRoutes(app, engine, readBody);
   addEventRoutes(app, engine);

@@ -3,7 +3,7 @@
 import { printResource } from "../../domain/mesos-format.ts";
 import { resourceOf } from "../../domain/node.ts";
 import { labelsObject } from "../../domain/note.ts";
-import type { OperationRecord, VolumeNote } from "../../domain/records.ts";
+import type { CopySource, OperationRecord, VolumeNote } from "../../domain/records.ts";
 import { toMb, type WallMs } from "../../domain/units.ts";
 import type {
   CollectOutcome,
@@ -18,6 +18,7 @@ import type {
 import type {
   AttachmentJson,
   ContainerJson,
+  CopySourceJson,
   DiskJson,
   GcJson,
   GcSandboxJson,
@@ -54,12 +55,19 @@ export function volumeJson(view: VolumeView): VolumeJson {
     ...(retired === undefined ? {} : { retiredAt: iso(retired.at) }),
     ...(dueAt === undefined ? {} : { dueAt: iso(dueAt) }),
     ...(source.type === "ROOT" ? {} : { source }),
+    ...(volume.copyOf === undefined ? {} : { copyOf: copySourceJson(volume.copyOf) }),
+    ...(volume.snapshotOf === undefined ? {} : { snapshotOf: copySourceJson(volume.snapshotOf) }),
+    ...(view.copying === undefined ? {} : { copying: view.copying }),
     ...(volume.app === undefined ? {} : { app: volume.app }),
     ...noteJson(volume.note),
     ...(problem === undefined ? {} : { problem }),
     ...(holders === undefined ? {} : { holders: holders.map(holderJson) }),
     resource: printResource(resourceOf(volume), "post"),
   };
+}
+
+function copySourceJson(source: CopySource): CopySourceJson {
+  return { ...source, at: iso(source.at) };
 }
 
 function noteJson(note: VolumeNote | undefined): Pick<VolumeJson, "description" | "labels"> {

@@ -131,6 +131,11 @@ export interface VolumeJson {
   /** What people say about it. */
   readonly description?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** It began as a copy of this volume, or is a snapshot of it; that one may be gone since. */
+  readonly copyOf?: CopySourceJson;
+  readonly snapshotOf?: CopySourceJson;
+  /** How far it is, while its content is being copied. */
+  readonly copying?: { readonly copiedBytes: number; readonly totalBytes?: number };
   /** The app instance that it was made for. */
   readonly app?: { readonly id: string; readonly instance: string };
   /** What is wrong, and what to do. */
@@ -246,6 +251,35 @@ export type RestoreBody = MarkBody & {
   /** The id it shall have now; default: the one it had. */
   readonly as?: string;
 };
+
+/**
+ * `POST /v1/volumes/copy`; answered with the `VolumeJson` of the new volume, which is `copying` when it takes longer. The
+ * same body again joins a copy that is under way, and changes nothing behind a finished one.
+ */
+export interface CopyBody {
+  readonly source: { readonly role: string; readonly id: string };
+  /** Default: the source's. */
+  readonly role?: string;
+  readonly id: string;
+  /** A snapshot is never attached; it is copied again, into a volume. */
+  readonly snapshot?: boolean;
+  /** Default: the source's; so are the next two. */
+  readonly sizeMb?: number;
+  readonly containerPath?: string;
+  readonly shared?: boolean;
+  /** Default: that of the source. */
+  readonly disk?: DiskSource;
+  /** How long the answer waits for the end; default: however long that takes. */
+  readonly waitSeconds?: number;
+}
+
+/** Of what a volume is a copy, and since when. */
+export interface CopySourceJson {
+  readonly role: string;
+  readonly id: string;
+  readonly uuid: string;
+  readonly at: string;
+}
 
 /** `POST /v1/gc`; answered with a `GcJson`. */
 export interface GcBody {

@@ -90,6 +90,7 @@ export async function runWith(input: string, socket: string, ...args: readonly s
       print: (text) => void stdout.push(text),
       complain: (line) => void stderr.push(line),
       readInput: async () => input,
+      environment: {},
     },
   });
   return { status, stdout: stdout.join("\n"), stderr: stderr.join("\n") };

@@ -103,6 +103,7 @@ export const STATUS: StatusJson = {
   ],
   volumes: {
     adopting: 0,
+    copying: 0,
     detached: 1,
     attaching: 0,
     attached: 2,

@@ -52,6 +52,7 @@ describe("PUT /v1/containers/CONTAINER", () => {
     ["a uid without gid", { sandbox: "/s", volumes: [], uid: 5 }, "one of uid and gid is missing"],
     ["a negative uid", { sandbox: "/s", volumes: [], uid: -1, gid: 0 }, "uid is wrong"],
     ["a uid that means none", { sandbox: "/s", volumes: [], uid: 4294967295, gid: 0 }, "uid is wrong"],
+    ["a negative group", { sandbox: "/s", volumes: [], group: -1 }, "group is wrong"],
     ["a gid that is no integer", { sandbox: "/s", volumes: [], uid: 0, gid: 0.5 }, "gid is wrong"],
     ["a pid of 0", { sandbox: "/s", volumes: [], pid: 0 }, "pid is wrong"],
     ["a pid that the kernel never gives", { sandbox: "/s", volumes: [], pid: 2 ** 22 + 1 }, "pid is wrong"],
@@ -108,7 +109,8 @@ describe("PUT /v1/containers/CONTAINER", () => {
 
   it("hands the whole wish over, frozen, and answers with the container", async () => {
     const volumes = [DB, { role: "eng/web", id: "logs", containerPath: "log", mode: "RO" }];
-    const answer = await put({ sandbox: "//var/./s/", volumes, uid: 0, gid: 7 }, "/v1/containers/web%201");
+    const body = { sandbox: "//var/./s/", volumes, uid: 0, gid: 7, group: 9 };
+    const answer = await put(body, "/v1/containers/web%201");
     expect(answer.status).toBe(200);
     expect(answer.json).toMatchObject({ id: "web-1", volumes: [{ uuid: VOLUME_UUID, state: "attached" }] });
     const [call] = door.engine.calls;
@@ -121,6 +123,7 @@ describe("PUT /v1/containers/CONTAINER", () => {
           sandbox: "/var/s",
           volumes: [{ ...DB, mode: "RW" }, volumes[1]],
           owner: { uid: 0, gid: 7 },
+          group: 9,
         },
       ],
     });

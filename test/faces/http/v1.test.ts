@@ -261,6 +261,63 @@ describe.each([
     expect(door.engine.calls).toEqual([]);
   });
 
+  const from = { role: "ads", id: "db" };
+
+  it.each([
+    {},
+    { id: "copy" },
+    { source: from },
+    { source: { role: "ads" }, id: "copy" },
+    { source: from, id: ".." },
+    { source: from, id: "copy", sizeMb: -1 },
+    { source: from, id: "copy", snapshot: "yes" },
+    { source: from, id: "copy", disk: { type: "PATH" } },
+    { source: from, id: "copy", disk: { type: "PATH", root: "relative" } },
+    { source: from, id: "copy", waitSeconds: -1 },
+    { source: from, id: "copy", group: 1 },
+    null,
+  ])("refuses to copy %o", async (body) => {
+    expect((await post("/v1/volumes/copy", body)).status).toBe(400);
+    expect(door.engine.calls).toEqual([]);
+  });
+
+  it.each([
+    [
+      { source: from, id: "copy" },
+      { source: from, role: "ads", id: "copy", snapshot: false },
+    ],
+    [
+      {
+        source: from,
+        role: "test",
+        id: "s",
+        snapshot: true,
+        sizeMb: 1.5,
+        containerPath: "x",
+        shared: true,
+        waitSeconds: 2,
+      },
+      {
+        source: from,
+        role: "test",
+        id: "s",
+        snapshot: true,
+        size: 1_500,
+        containerPath: "x",
+        shared: true,
+        waitMs: 2_000,
+      },
+    ],
+    [
+      { source: from, id: "copy", disk: { type: "PATH", root: "/fast" } },
+      { source: from, role: "ads", id: "copy", snapshot: false, disk: { type: "PATH", root: "/fast" } },
+    ],
+  ])("copies %o", async (body, wanted) => {
+    const answer = await post("/v1/volumes/copy", body);
+    expect(answer.json).toMatchObject({ uuid: VOLUME_UUID });
+    expect(door.engine.calls).toEqual([{ method: "copy", args: [actor, wanted] }]);
+  });
+
   describe.each(["protect", "unprotect", "pin", "unpin"] as const)("%s", (mark) => {
     it.each([...unclear, { role: "ads", id: "db", as: "x" }, { role: "ads", id: "db", mark }, null])(
       "is refused of %o",

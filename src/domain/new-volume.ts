@@ -1,0 +1,76 @@
+/** How disk is reserved and a volume is made on it, at once: what the doors do that know volumes and no reservations. */
+import type { Operation } from "./operation.ts";
+import {
+  type DiskResource,
+  type DiskSource,
+  type Reservation,
+  ROOT_DISK,
+  roleOf,
+  type VolumeSpec,
+} from "./resource.ts";
+import { poolsWithRoom } from "./room.ts";
+import type { ContainerPath, MilliMb, VolumeId } from "./units.ts";
+
+export interface NewVolume {
+  readonly id: VolumeId;
+  readonly size: MilliMb;
+  readonly containerPath: ContainerPath;
+  readonly shared: boolean;
+  /** What its disk is reserved with where it is reserved for this volume; of its role. */
+  readonly own: Reservation;
+}
+
+/** What begins so says that disk was reserved for one volume, and goes with it. */
+const LABEL_PREFIX = "io.holdfast.";
+
+/** Whether disk was reserved for one volume, so that no other one takes it. */
+export function isReservedForOne(reservations: readonly Reservation[]): boolean {
+  return reservations.at(-1)?.labels?.some(({ key }) => key.startsWith(LABEL_PREFIX)) === true;
+}
+
+/**
+ * Lists of operations each of which would make the volume, the one to try first; never none. Where too little disk is
+ * unreserved, the volume takes what its role has reserved otherwise, which stays reserved when the volume goes.
+ */
+export function planVolume(resources: readonly DiskResource[], wanted: NewVolume): readonly (readonly Operation[])[] {
+  const { role } = wanted.own;
+  const pools = poolsWithRoom(resources, wanted.size);
+  const plans = [
+    ...pools.filter(({ reservations }) => reservations.length === 0).map(({ source }) => reserving(wanted, source)),
+    ...pools
+      .filter(({ reservations }) => roleOf(reservations) === role && !isReservedForOne(reservations))
+      .map(({ source, reservations }) => [creating(wanted, source, reservations)]),
+  ];
+  // Where there is no room, the engine refuses with the figures.
+  return plans.length > 0 ? plans : [reserving(wanted, likelySource(resources))];
+}
+
+/** What removes a volume; what was reserved for it alone goes with it. */
+export function planRemoval(volume: DiskResource & { readonly volume: VolumeSpec }): readonly Operation[] {
+  const { size, source, reservations } = volume;
+  const destroy: Operation = { type: "DESTROY", volumes: [volume] };
+  return isReservedForOne(reservations)
+    ? [destroy, { type: "UNRESERVE", resources: [{ size, source, reservations }] }]
+    : [destroy];
+}
+
+function likelySource(resources: readonly DiskResource[]): DiskSource {
+  return (resources.find(({ source }) => source.type === "ROOT") ?? resources[0])?.source ?? ROOT_DISK;
+}
+
+function reserving(wanted: NewVolume, source: DiskSource): readonly Operation[] {
+  const reservations = [wanted.own];
+  return [
+    { type: "RESERVE", resources: [{ size: wanted.size, source, reservations }] },
+    creating(wanted, source, reservations),
+  ];
+}
+
+function creating(
+  { id, size, containerPath, shared }: NewVolume,
+  source: DiskSource,
+  reservations: readonly Reservation[],
+): Operation {
+  const volume: VolumeSpec = { id, containerPath, mode: "RW", shared };
+  return { type: "CREATE", volumes: [{ size, source, reservations, volume }] };
+}

@@ -1,0 +1,80 @@
+/** What a new volume's content is a copy of. */
+import { z } from "zod";
+import type { Actor } from "../../domain/operation.ts";
+import type { Volume } from "../../domain/records.ts";
+import type { ContainerPath } from "../../domain/units.ts";
+import type { CopyRequest, Engine, VolumeView } from "../../engine/engine.ts";
+import { sizeFor } from "./capacity-range.ts";
+import { requiredText } from "./fields.ts";
+import { ownReservation, parseWireId, type VolumeName, wireId } from "./names.ts";
+import { CsiError } from "./status.ts";
+import type { Source, Wanted } from "./wanted.ts";
+
+/** How long a call waits for a copy before the caller is told to come again. */
+const COPY_WAIT_MS = 5_000;
+
+export const contentSource = z
+  .object({
+    snapshot: z.object({ snapshot_id: requiredText }).nullish(),
+    volume: z.object({ volume_id: requiredText }).nullish(),
+  })
+  .transform(({ snapshot, volume }, context): Source => {
+    if (snapshot != null && volume == null) {
+      return { kind: "snapshot", id: snapshot.snapshot_id, wire: { snapshot } };
+    }
+    if (volume != null && snapshot == null) return { kind: "volume", id: volume.volume_id, wire: { volume } };
+    context.addIssue({ code: "custom", message: "expected a snapshot or a volume" });
+    return z.NEVER;
+  })
+  .nullish()
+  .transform((source) => source ?? undefined);
+
+/** Whether a volume is a copy of just this, or of nothing where nothing is asked for. */
+export function isCopyOf({ copyOf }: Pick<Volume, "copyOf">, source: Source | undefined): boolean {
+  return (copyOf === undefined ? undefined : wireId(copyOf)) === source?.id;
+}
+
+/**
+ * Makes the volume from its source; the same call again goes on waiting.
+ * @throws NOT_FOUND, OUT_OF_RANGE, ABORTED while it goes on
+ */
+export async function copyContent(engine: Engine, actor: Actor, source: Source, wanted: Wanted): Promise<void> {
+  const from = await findSource(engine, actor, source);
+  const { size } = from.volume;
+  const { role, id, shared, name, parameters } = wanted;
+  const view = await engine.copy(actor, {
+    source: nameOf(from),
+    role,
+    id,
+    snapshot: false,
+    size: sizeFor(wanted.range, { usual: size, least: size }),
+    containerPath: parameters.containerPath ?? ("data" as ContainerPath),
+    shared,
+    reservations: [ownReservation(role, name)],
+    waitMs: COPY_WAIT_MS,
+  } satisfies CopyRequest);
+  requireDone(view);
+}
+
+/** @throws ABORTED while the copy goes on */
+export function requireDone({ volume, copying }: VolumeView): void {
+  if (copying === undefined) return;
+  const total = copying.totalBytes === undefined ? "" : ` of ${copying.totalBytes}`;
+  throw new CsiError(
+    "ABORTED",
+    `Cannot answer for ${wireId(volume)} yet: still copying, ${copying.copiedBytes}${total} bytes, repeat this call`,
+  );
+}
+
+/** @throws NOT_FOUND also for what is there and of the other kind */
+async function findSource(engine: Engine, actor: Actor, { kind, id }: Source): Promise<VolumeView> {
+  const name = parseWireId(id);
+  const view = name && (await engine.findVolume(actor, name.role, name.id));
+  const isSnapshot = view?.volume.snapshotOf !== undefined;
+  if (view !== undefined && isSnapshot === (kind === "snapshot")) return view;
+  throw new CsiError("NOT_FOUND", `Cannot find ${kind} ${id} to copy: there is none on this node`);
+}
+
+function nameOf({ volume: { role, id } }: VolumeView): VolumeName {
+  return { role, id };
+}

@@ -1,0 +1,18 @@
+import type { MilliMb, Role } from "../../domain/units.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { Alone } from "./in-flight.ts";
+
+/** What the calls stand on. */
+export interface Csi {
+  readonly engine: Engine;
+  /** Of the volumes that are made without a role. */
+  readonly role: Role;
+  /** Of a volume that is made without a size. */
+  readonly defaultSize: MilliMb;
+  /** What the cluster calls this node. */
+  readonly nodeId: string;
+  /** The program's. */
+  readonly version: string;
+  /** By the id of a volume or snapshot. */
+  readonly alone: Alone;
+}

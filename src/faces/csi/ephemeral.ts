@@ -1,0 +1,90 @@
+/**
+ * Ephemeral inline volumes: a pod brings its volume with it. Publish makes the volume, unpublish destroys it, and its
+ * content is retained as ever. Kubernetes makes up the id, which has no role: it is a name in CSI's own one.
+ */
+import { HoldfastError } from "../../domain/error.ts";
+import type { Actor } from "../../domain/operation.ts";
+import { oneOf, refuse, show } from "../../domain/refusal.ts";
+import { parseHumanSize } from "../../domain/size.ts";
+import { BYTES_PER_MB, type MilliMb } from "../../domain/units.ts";
+import type { VolumeView } from "../../engine/engine.ts";
+import type { Capability } from "./capability.ts";
+import type { Csi } from "./context.ts";
+import { ensureVolume } from "./create.ts";
+import { remove } from "./delete.ts";
+import { idForName, isEphemeral, nameReserved, type VolumeName } from "./names.ts";
+import { CsiError } from "./status.ts";
+
+const OF_KUBERNETES = ["csi.storage.k8s.io/", "storage.kubernetes.io/"];
+const EPHEMERAL = "csi.storage.k8s.io/ephemeral";
+const SIZE = "size";
+
+/** Whether the volume is the pod's own. */
+export function isInline(context: Readonly<Record<string, string>>): boolean {
+  return context[EPHEMERAL] === "true";
+}
+
+/** What an id means that Kubernetes made up. */
+export function inlineName({ role }: Pick<Csi, "role">, id: string): VolumeName {
+  return { role, id: idForName(role, id) };
+}
+
+/** The pod's volume, made where there is none yet. @throws ALREADY_EXISTS when another volume has its name */
+export async function ensureInline(
+  csi: Csi,
+  actor: Actor,
+  {
+    id,
+    context,
+    wanted,
+  }: { readonly id: string; readonly context: Readonly<Record<string, string>>; readonly wanted: Capability },
+): Promise<VolumeView> {
+  const size = sizeIn(context) ?? csi.defaultSize;
+  const name = inlineName(csi, id);
+  const existing = await csi.engine.findVolume(actor, name.role, name.id);
+  if (existing !== undefined) return requireInline(existing, id);
+  const bytes = (BigInt(size) * BigInt(BYTES_PER_MB)) / 1000n;
+  return ensureVolume(csi, actor, {
+    ...name,
+    name: id,
+    range: { required_bytes: bytes, limit_bytes: 0n },
+    shared: false,
+    fsTypes: wanted.fsType === "" ? [] : [wanted.fsType],
+    parameters: {},
+    source: undefined,
+    ephemeral: true,
+  });
+}
+
+/** Destroys the pod's volume, if it is one. */
+export async function removeInline(csi: Csi, actor: Actor, id: string): Promise<void> {
+  const name = inlineName(csi, id);
+  const view = await csi.engine.findVolume(actor, name.role, name.id);
+  if (view !== undefined && isInlineOf(view, id)) await remove(csi.engine, actor, view);
+}
+
+function requireInline(view: VolumeView, id: string): VolumeView {
+  if (isInlineOf(view, id)) return view;
+  throw new CsiError("ALREADY_EXISTS", `Cannot make the ephemeral volume ${id}: a volume of this name exists already`);
+}
+
+function isInlineOf({ volume: { reservations } }: VolumeView, id: string): boolean {
+  return isEphemeral(reservations) && nameReserved(reservations) === id;
+}
+
+function sizeIn(context: Readonly<Record<string, string>>): MilliMb | undefined {
+  const unknown = Object.keys(context).find(
+    (key) => key !== SIZE && !OF_KUBERNETES.some((prefix) => key.startsWith(prefix)),
+  );
+  if (unknown !== undefined) return refuse("the volume's attributes", show(unknown), oneOf([SIZE]));
+  const text = context[SIZE];
+  if (text === undefined) return undefined;
+  const size = parseHumanSize(binary(text), "the attribute size");
+  if (size % 1000 === 0) return size;
+  throw new HoldfastError("invalid", `Cannot parse the attribute size: it is ${show(text)}, expected whole MiB`);
+}
+
+/** Kubernetes writes `1Gi`, people `1G`: the same here. */
+function binary(text: string): string {
+  return text.replace(/i$/, "");
+}

@@ -1,0 +1,26 @@
+-- The checkpoint as version 4 of the schema wrote it. Never change this file.
+pragma journal_mode=wal;
+begin;
+CREATE TABLE header (key text primary key, value text, crc integer) without rowid;
+insert into header values ('agentId', '0d4b6a0e-6f0c-4f0b-9a53-1f1f2f3f4f5f', 3335184940);
+insert into header values ('createdAt', '1763817000000', 1339692168);
+insert into header values ('labelledThrough', '2', 4136771070);
+insert into header values ('seal', '8 3963329142', 596237208);
+insert into header values ('touched', '47765120511430', 3166304377);
+CREATE TABLE reservations (key text primary key, value text, crc integer) without rowid;
+insert into reservations values ('["PATH:/srv/ä",["STATIC","org",null,null],["DYNAMIC","ads","ops",[["tier",null],["zone",""]]]]', '{"source":{"type":"PATH","root":"/srv/ä"},"reservations":[{"type":"STATIC","role":"org"},{"type":"DYNAMIC","role":"ads","principal":"ops","labels":[{"key":"tier"},{"key":"zone","value":""}]}],"size":2048000}', 1496291890);
+CREATE TABLE volumes (key text primary key, value text, crc integer) without rowid;
+insert into volumes values ('00000000-0000-4000-8000-000000000001', '{"uuid":"00000000-0000-4000-8000-000000000001","role":"ads","id":"db-1 äö \"quoted\"","size":1024001,"source":{"type":"MOUNT","root":"/mnt/disk one"},"reservations":[{"type":"STATIC","role":"org"},{"type":"DYNAMIC","role":"ads","principal":"ops","labels":[{"key":"tier"},{"key":"zone","value":""}]}],"containerPath":"data","shared":true,"createdBy":"uid:0(root)","createdAt":1763817000001,"phase":"retained","directory":{"ino":"1000001","birthNs":"1763817000123456789"},"revision":1,"principal":"ops","firstAttachedAt":1763817000002,"retired":{"at":1763817000003,"bootId":"boot","bootTimeMs":12.5},"snapshotOf":{"role":"ads","id":"db-3 äö \"quoted\"","uuid":"00000000-0000-4000-8000-000000000003","at":1763817000011}}', 1213719419);
+insert into volumes values ('00000000-0000-4000-8000-000000000002', '{"uuid":"00000000-0000-4000-8000-000000000002","role":"ads","id":"db-2 äö \"quoted\"","size":1024002,"source":{"type":"ROOT"},"reservations":[{"type":"DYNAMIC","role":"ads"}],"containerPath":"data","shared":false,"createdBy":"uid:0(root)","createdAt":1763817000001,"phase":"live","directory":{"ino":"1000002","birthNs":"1763817000123456789"},"revision":2,"copyOf":{"role":"ads","id":"db-1 äö \"quoted\"","uuid":"00000000-0000-4000-8000-000000000001","at":1763817000011},"copying":{"reserved":1024002}}', 847401260);
+CREATE TABLE containers (key text primary key, value text, crc integer) without rowid;
+insert into containers values ('web-1', '{"id":"web-1","sandbox":"/var/lib/sandboxes/web 1","bootId":"boot","since":1763817000004,"by":"uid:0(root)","attachments":[{"uuid":"00000000-0000-4000-8000-000000000001","containerPath":"data","mode":"RW","phase":"attached","mount":{"backend":"bind","mountId":"4294967396","uniqueId":true,"propagation":"shared"},"madeMountpoint":true},{"uuid":"00000000-0000-4000-8000-000000000002","containerPath":"logs","mode":"RO","phase":"attaching","madeMountpoint":false}]}', 3980913427);
+CREATE TABLE operations (key text primary key, value text, crc integer) without rowid;
+insert into operations values ('["ops","operation-1"]', '{"id":"operation-1","by":"ops","at":1763817000005,"request":"[{\"type\":\"CREATE\"}]","operations":[{"type":"CREATE","summary":"created ads/db"}]}', 2858460686);
+CREATE TABLE disks (key text primary key, value text, crc integer) without rowid;
+insert into disks values ('PATH:/srv/ä', '{"source":{"type":"PATH","root":"/srv/ä"},"fileSystemUuid":"f0000000-0000-4000-8000-000000000001","directory":{"ino":"2000001","birthNs":"1763817000123456790"}}', 2486556495);
+CREATE TABLE sandboxes (key text primary key, value text, crc integer) without rowid;
+insert into sandboxes values ('/var/lib/sandboxes/web 1', '{"path":"/var/lib/sandboxes/web 1","directory":{"ino":"2000002","birthNs":"1763817000123456791"},"retired":{"at":1763817000006,"bootId":"boot","bootTimeMs":13.5,"agedMs":1},"by":"uid:0(root)","collecting":true}', 441562052);
+CREATE TABLE apps (key text primary key, value text, crc integer) without rowid;
+insert into apps values ('/sesame/samson', '{"id":"/sesame/samson","role":"ads","instances":1,"volumes":[{"containerPath":"data","size":1024002,"type":"ROOT"},{"containerPath":"logs","size":1024000,"type":"MOUNT","maxSize":4096000,"constraints":[{"operator":"UNLIKE","pattern":"/mnt/ä.*"}]}],"residency":{"taskLostBehavior":"RELAUNCH_AFTER_TIMEOUT","relaunchEscalationTimeoutSeconds":3600},"definition":"{\"id\":\"/sesame/samson\",\"cmd\":\"sleep 1000\"}","members":[{"id":"sesame_samson.00000000-0000-4000-8000-000000000001","volumes":[],"createdAt":1763817000007,"suspended":true,"startedAt":1763817000008,"lost":{"container":"web-0","since":{"at":1763817000009,"bootId":"boot","bootTimeMs":14.5}}},{"id":"sesame_samson.00000000-0000-4000-8000-000000000002","volumes":[{"containerPath":"data","id":"sesame_samson#data#00000000-0000-4000-8000-000000000002","uuid":"00000000-0000-4000-8000-000000000002"}],"createdAt":1763817000007,"container":"web-1"}],"createdBy":"ops","createdAt":1763817000007,"version":1763817000010,"rebuilt":true}', 3523325801);
+pragma user_version=4;
+commit;
