@@ -39,6 +39,7 @@ import { shareSandboxRoot } from "./host/sandbox-root.ts";
 import { createSandboxes } from "./host/sandboxes.ts";
 import { selinuxLabelFor, selinuxMode } from "./host/selinux.ts";
 import { hasHistory } from "./host/survey.ts";
+import { exitNow } from "./host/syscalls.ts";
 import { openSystemClock } from "./host/system-clock.ts";
 import { systemRandom } from "./host/system-random.ts";
 import { type ServiceManager, unixPathOf } from "./host/systemd.ts";
@@ -92,6 +93,8 @@ export async function runDaemon(
   { manager, ...options }: DaemonOptions & { readonly manager: ServiceManager },
 ): Promise<void> {
   const { listeners } = manager;
+  // The last listener: the log's comes before all others.
+  process.on("exit", (status) => exitNow(status));
   const daemon = await startDaemon(settings, { ...options, listeners });
   const service = reportReady({ manager, engine: daemon.engine, log: daemon.log });
   process.on("SIGHUP", () => void service.reloading(daemon.reload()));

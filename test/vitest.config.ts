@@ -14,7 +14,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/guest/suites/**", "test/kubernetes/**", "test/prove/*.test.ts"],
           ...apart,
-          testTimeout: 30_000,
+          testTimeout: 120_000,
           hookTimeout: 60_000,
           // A kernel that is busy elsewhere takes its time to let go of a namespace.
           expect: { poll: { timeout: 10_000 } },

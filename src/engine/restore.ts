@@ -21,9 +21,10 @@ export async function restoreVolume(parts: Parts, actor: Actor, uuid: Incarnatio
   const { ledger, labeller } = parts;
   const plan = await ledger.rehearse((tx) => decideRestore(tx, parts, actor, uuid, as));
   const disk = diskOfVolume(parts.disks, plan);
-  await disk.restore(plan);
   let restored: Volume | undefined;
   try {
+    // What fails may have moved it: not every failure is of the move.
+    await disk.restore(plan);
     await ledger.transact({ durable: true, by: actorName(actor) }, (tx) => {
       restored = decideRestore(tx, parts, actor, uuid, as);
       labeller.expect([restored]);

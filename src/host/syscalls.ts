@@ -254,6 +254,7 @@ const callEpollCtl = libc.func("epoll_ctl", "int", ["int", "int", "int", "void *
 const callEpollWait = libc.func("epoll_wait", "int", ["int", "void *", "int", "int"]);
 const callIoprioSet = libc.func("syscall", "long", ["long", "int", "int", "int"]);
 const callGeteuid = libc.func("geteuid", "uint32_t", []);
+const callExit = libc.func("_exit", "void", ["int"]);
 
 // One set of buffers a thread: the calls are synchronous, and each copies out what it returns.
 const openHow = new Uint32Array(6);
@@ -692,6 +693,11 @@ export function lowerIoPriority(): void {
   // Not the idle class: on a busy disk it may never be served, when room is needed most.
   const priority = (IOPRIO.CLASS_BEST_EFFORT << IOPRIO.CLASS_SHIFT) | IOPRIO.LEVEL_LOWEST;
   run("ioprio_set", "", () => callIoprioSet(IOPRIO_SET, IOPRIO.WHO_PROCESS, 0, priority));
+}
+
+/** Ends the process without what libraries do at exit: koffi syncs standard output there, and hangs where that fails. */
+export function exitNow(status: number): void {
+  callExit(status);
 }
 
 export function geteuid(): number {

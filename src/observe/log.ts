@@ -80,7 +80,7 @@ function stderrSink(isJournal: boolean): Sink {
     fd: process.stderr.fd,
     notice: (dropped) => (isJournal ? prefixOf("warn") : "") + droppedLine(dropped),
   });
-  process.on("exit", () => sink.flush());
+  process.prependListener("exit", () => sink.flush());
   return sink;
 }
 

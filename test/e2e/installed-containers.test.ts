@@ -14,7 +14,7 @@ import { run } from "./run.ts";
 
 const REPOSITORY = path.resolve(import.meta.dirname, "../..");
 const SETUP_MS_MAX = 300_000;
-const UNITS = "holdfast.service holdfast.socket holdfast-http.socket holdfast-docker.socket holdfast-csi.socket";
+const UNITS = "holdfast.service holdfast.socket holdfast-http.socket holdfast-docker.socket";
 const DROP_IN = "/etc/systemd/system/holdfast.service.d/50-test.conf";
 /** What a systemd that is older than these calls would make of a list of what is allowed. */
 const WITHOUT_STATMOUNT = "[Service]\nSystemCallFilter=\nSystemCallFilter=@system-service @mount\n";

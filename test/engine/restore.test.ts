@@ -34,6 +34,17 @@ async function retained(options: RigOptions = {}): Promise<{ rig: Rig; uuid: Inc
 const unreserve = (rig: Rig, sizeMb = 100) => rig.perform({ type: "UNRESERVE", resources: [disk(sizeMb, ADS)] });
 
 describe("restore", () => {
+  test("that fails when the directory was moved already leaves it in trash, at once", async () => {
+    const { rig, uuid } = await retained();
+    const restore = rig.disk.restore.bind(rig.disk);
+    rig.disk.restore = async (volume) => {
+      await restore(volume);
+      throw BROKEN;
+    };
+    expect(await outcomeOf(rig.engine.restore(PEER, DB))).not.toBe("done");
+    expect(rig.disk.examineTrash(uuid).state).toBe("present");
+  });
+
   test("a volume that nobody knows is refused", async () => {
     const { rig } = await retained();
     const missing = { role: "ads" as Role, id: "none" as VolumeId };

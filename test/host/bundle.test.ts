@@ -1,9 +1,11 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readBundleConfig } from "../../src/host/bundle.ts";
+import { isRoot } from "../e2e/privileges.ts";
 
 let bundle: string;
 let file: string;
@@ -43,3 +45,23 @@ test.each([undefined, process.pid])("a bundle's config.json is read as process %
   writeFileSync(file, '{"ociVersion":"1.0.2"}');
   expect(await readBundleConfig(bundle, seenBy)).toBe('{"ociVersion":"1.0.2"}');
 });
+
+test.runIf(isRoot)(
+  "a symlink in a bundle leads where it leads the process that sees it, and not to the host's file",
+  async () => {
+    const root = join(bundle, "root");
+    mkdirSync(join(root, "bundle"), { recursive: true });
+    const aside = `${bundle}.json`.slice(tmpdir().length);
+    symlinkSync(aside, join(root, "bundle/config.json"));
+    writeFileSync(join(root, aside), "its own");
+    const script = 'chroot $ARGV[0] or die; $| = 1; print "ready"; <STDIN>';
+    const child = spawn("perl", ["-e", script, root], { stdio: ["pipe", "pipe", "inherit"] });
+    try {
+      await once(child.stdout, "data");
+      expect(await readBundleConfig("/bundle", child.pid)).toBe("its own");
+    } finally {
+      child.stdin.end();
+      await once(child, "exit");
+    }
+  },
+);

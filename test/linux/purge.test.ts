@@ -186,6 +186,21 @@ describe("purge of hostile content", () => {
     expect(readdirSync(join(trash.path, UUID))).toEqual(["of others"]);
   });
 
+  it("does not go on deleting where a directory is moved to while it is deep below it", () => {
+    const deep = join(content, ...new Array<string>(80).fill("d"));
+    mkdirSync(deep, { recursive: true });
+    writeFileSync(join(deep, "file"), "");
+    const steps = purgeTree(trash, UUID);
+    while (existsSync(join(deep, "file"))) steps.next();
+    mkdirSync(join(root, "away"));
+    renameSync(join(content, "d"), join(root, "away/d"));
+    const goOn = () => {
+      while (steps.next().done !== true);
+    };
+    expect(goOn).toThrow(expect.objectContaining({ code: "in_use" }));
+    expect(readdirSync(join(root, "away"))).toEqual(["d"]);
+  });
+
   it("deletes the label first, so that half of a content is not found and taken for a volume", () => {
     writeFileSync(join(trash.path, UUID, "label"), "");
     writeFileSync(join(content, "file"), "");

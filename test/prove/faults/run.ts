@@ -28,6 +28,8 @@ const ERRORS = ["EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENOMEM", "EBUSY"]
 const PLUMBING = /^(?:\d+ +)?\w+\(\d+<(?:anon_inode|pipe|socket)|daemon\.log>/;
 /** Calls that the plumbing makes too, which must go on. */
 const NOT_FOR_EVER: ReadonlySet<string> = new Set(["read", "write", "writev"]);
+/** Where the program is loaded nobody is there yet to say anything. */
+const LOADER = /<[^>]*(?:\.so[.\d]*|\/node)>/;
 const INJECTED = "(INJECTED)";
 const SYNC_OF_CHECKPOINT = /\bf(?:data)?sync\(\d+<[^>]*\/meta\/checkpoint\.db(?:-wal)?>/;
 /** As the daemon says that its checkpoint cannot be stored any more. */
@@ -46,6 +48,8 @@ const VOLUMES_MAX = 24;
 const POOLS = [1, 4] as const;
 /** What it could not write is lost, and it says so until it writes again. */
 const TRAIL_NOT_KEPT = /^The audit trail in /;
+/** The reconcile looks every second. */
+const HEALED_MS_MAX = 5_000;
 const WATCH = { what: "", when: "1" } as const;
 
 interface Tally {
@@ -139,8 +143,9 @@ class Saboteur implements Breaker {
     await tracer.detach();
     const injected = injectedIn(await daemon.traced());
     const isPlumbing = injected.some((line) => PLUMBING.test(line));
-    if (isPlumbing && (answer === undefined || daemon.end !== undefined)) {
-      // It was not the call that was meant.
+    if (isPlumbing) {
+      // It was not the call that was meant; Node may die of it now or later.
+      await daemon.kill9();
       await this.#settle(node, [before, attempt.after, ...attempt.between]);
       return this.#miss();
     }
@@ -171,7 +176,7 @@ class Saboteur implements Breaker {
       this.tally.exits += 1;
       await this.#start(node);
     }
-    this.#blame(await node.judge(allowed, TRAIL_NOT_KEPT));
+    this.#blame(await node.judge(allowed, { excused: TRAIL_NOT_KEPT, settleMs: HEALED_MS_MAX }));
   }
 
   /** What was acknowledged since the last start is there after a crash. */
@@ -190,7 +195,8 @@ class Saboteur implements Breaker {
     if (points === undefined) {
       const outcome = await daemon.start({ calls: START_CALLS, ...WATCH });
       if (outcome !== "ready") this.#blame([`the start under strace ${outcome}: ${await daemon.said()}`]);
-      this.#points.set(key, new Points(pointsIn(await daemon.traced(), threadsOf(daemon)), this.chance));
+      const points = pointsIn(await daemon.traced(), threadsOf(daemon), (line) => !LOADER.test(line));
+      this.#points.set(key, new Points(points, this.chance));
     } else {
       const { call, nth } = points.next();
       const error = this.chance.pick(ERRORS);

@@ -107,9 +107,21 @@ export class Node {
 
   /**
    * Compares the running daemon, the disk and the mounts with what they may be, and takes into the books what is there.
-   * Returns every violation. A problem that `excused` matches may be shown.
+   * Returns every violation.
    */
-  async judge(allowed: readonly Books[], excused = NOTHING): Promise<readonly string[]> {
+  async judge(
+    allowed: readonly Books[],
+    { excused = NOTHING, settleMs = 0 }: Leniency = {},
+  ): Promise<readonly string[]> {
+    const deadline = performance.now() + settleMs;
+    for (;;) {
+      const faults = await this.#judgeNow(allowed, excused);
+      if (faults.length === 0 || performance.now() >= deadline) return faults;
+      await sleep(SETTLE_POLL_MS);
+    }
+  }
+
+  async #judgeNow(allowed: readonly Books[], excused: RegExp): Promise<readonly string[]> {
     const found = await this.#look(excused);
     if (typeof found === "string") return [found];
     const match = allowed.find((books) => isSame(books, found.books));
@@ -259,6 +271,13 @@ export function isDone({ isDone: confirms }: Attempt, { status, text }: Answer):
 /** Another program that copied all mounts into a namespace of its own has the volume too: that is a sound refusal. */
 export function isHeld(answer: Answer | undefined): boolean {
   return answer?.status === 409 && /"code":"(?:busy|in_use)"/.test(answer.text);
+}
+
+export interface Leniency {
+  /** Problems that may be shown. */
+  readonly excused?: RegExp;
+  /** So long it may go on healing what is left. */
+  readonly settleMs?: number;
 }
 
 interface Found {

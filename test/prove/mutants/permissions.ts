@@ -14,8 +14,8 @@ export const permissions: readonly Mutant[] = [
   {
     name: "a permission that changed while a list was prepared",
     file: "engine/perform.ts",
-    find: "        requireAllowed();\n        return",
-    replace: "        return",
+    find: "        requireAllowed();\n        companion",
+    replace: "        companion",
     test: "engine/perform.test.ts",
   },
   {
@@ -140,7 +140,7 @@ export const permissions: readonly Mutant[] = [
   {
     name: "a Host header of another machine",
     file: "faces/operator-http/server.ts",
-    find: "screen: (request) => screen(request.headers),",
+    find: "screen: (request) => screen(request.headers, { isPage: options.isPage?.(request) === true }),",
     replace: "screen: () => void screen,",
     test: "faces/operator-http/door.test.ts",
   },

@@ -103,7 +103,7 @@ export const scopes: readonly Mutant[] = [
     file: "host/bundle.ts",
     find: "resolve: RESOLVE.IN_ROOT });",
     replace: "resolve: 0 });",
-    test: "linux/bundle.test.ts",
+    test: "host/bundle.test.ts",
   },
   {
     name: "a mount that is not ours is unmounted",

@@ -53,8 +53,8 @@ export const uses: readonly Mutant[] = [
   {
     name: "a collection of what is live",
     file: "engine/collect.ts",
-    find: `if (refusal !== undefined) refuse(refusal,`,
-    replace: `if (refusal !== undefined && volume.phase !== "live") refuse(refusal,`,
+    find: `if (volume.phase === "live") return refuse("in_use", "it is live, destroy it first");`,
+    replace: `if (volume.phase === "live") return;`,
     test: "engine/collect.test.ts",
   },
   {
@@ -116,22 +116,22 @@ export const uses: readonly Mutant[] = [
   {
     name: "a commit that is answered before it is stored",
     file: "engine/perform.ts",
-    find: "ledger.transact({ durable: true, releases: releasesDisk }",
-    replace: "ledger.transact({ durable: false, releases: releasesDisk }",
+    find: "const kind = { durable: true, releases",
+    replace: "const kind = { durable: false, releases",
     test: "engine/perform.test.ts",
   },
   {
     name: "a mark that a power cut takes away",
     file: "engine/marks.ts",
-    find: "ledger.transact({ durable: true }",
-    replace: "ledger.transact({ durable: false }",
+    find: "ledger.transact({ durable: true, by",
+    replace: "ledger.transact({ durable: false, by",
     test: "engine/marks.test.ts",
   },
   {
     name: "a restore that a power cut takes away",
     file: "engine/restore.ts",
-    find: "await ledger.transact({ durable: true }",
-    replace: "await ledger.transact({ durable: false }",
+    find: "await ledger.transact({ durable: true, by",
+    replace: "await ledger.transact({ durable: false, by",
     test: "engine/restore.test.ts",
   },
   {
