@@ -36,7 +36,7 @@ function credentials(secrets: Readonly<Record<string, string>>): object {
 }
 
 /** `reserve_resources` for one principal in one role, and nothing else for anybody. */
-function onlyReserve(principal: string, role: string): object {
+function onlyReserve(principal: string, role: string) {
   return {
     permissive: false,
     reserve_resources: [{ principals: { values: [principal] }, roles: { values: [role] } }],
@@ -152,9 +152,20 @@ describe("the operator HTTP with credentials and ACLs", () => {
       for (const one of open.splice(0)) one.close();
     });
 
-    function allow(...subscribers: readonly string[]): object {
+    function allow(...subscribers: readonly string[]) {
       const rule = { principals: { values: subscribers }, roles: { type: "ANY" } };
       return { ...onlyReserve("ops", "ads"), register_frameworks: [rule], view_roles: [rule] };
+    }
+
+    let puts = 0;
+
+    /** Until they are in force, and no earlier ones may still come. */
+    async function putAcls(acls: ReturnType<typeof allow>): Promise<void> {
+      puts += 1;
+      const [role, principals] = [`in-force-${puts}`, { values: ["ops"] }];
+      const rule = { principals, roles: { values: [role] } };
+      await put("acls.json", { ...acls, reserve_resources: [...acls.reserve_resources, rule] });
+      await expect.poll(() => reserve("ops:plain:1", role), POLL).toBe(200);
     }
 
     async function follow(login: string, query = ""): Promise<EventClient & { hasEnded: boolean }> {
@@ -181,7 +192,7 @@ describe("the operator HTTP with credentials and ACLs", () => {
     test("end when the secret is another one or the principal is gone, and nobody else's", async () => {
       const all = { ops: "plain:1", dev: hushed, leaver: "l" };
       await put("credentials.json", credentials(all));
-      await put("acls.json", allow("ops", "dev", "leaver"));
+      await putAcls(allow("ops", "dev", "leaver"));
       await expect.poll(() => reserve("leaver:l", "ads"), POLL).toBe(403);
       await expect.poll(async () => (await subscribe("leaver:l")).events[0].type, POLL).toBe("SUBSCRIBED");
       const kept = [await follow("ops:plain:1"), await subscribe("ops:plain:1")];
@@ -199,7 +210,7 @@ describe("the operator HTTP with credentials and ACLs", () => {
     });
 
     test("are nobody else's to take over by a framework's id, also when the daemon is another one", async () => {
-      await put("acls.json", allow("ops", "dev"));
+      await putAcls(allow("ops", "dev"));
       await expect.poll(async () => (await subscribe("dev:hushed")).events[0].type, POLL).toBe("SUBSCRIBED");
       const { id } = await subscribe("dev:hushed");
       await daemon.kill9();
@@ -210,7 +221,7 @@ describe("the operator HTTP with credentials and ACLs", () => {
     });
 
     test("end when the ACLs do not allow them any more, and nobody else's", async () => {
-      await put("acls.json", allow("ops", "dev"));
+      await putAcls(allow("ops", "dev"));
       await expect.poll(async () => (await subscribe("dev:hushed")).events[0].type, POLL).toBe("SUBSCRIBED");
       const kept = [
         await follow("ops:plain:1", "?role=ads"),
