@@ -81,6 +81,22 @@ describe.runIf(mayMount)("disks for CSI", () => {
     await scene.must("DeleteVolume", { volume_id });
   });
 
+  test("a copy takes a MOUNT disk as a whole when it is named", async () => {
+    const volume_id = await scene.create("small");
+    const asked = {
+      name: "copy",
+      parameters: { disk: at("whole") },
+      volume_capabilities: [capability()],
+      volume_content_source: { volume: { volume_id } },
+    };
+    for (let time = 0; time < 2; time += 1) {
+      expect(await scene.must("CreateVolume", asked)).toMatchObject({
+        volume: { volume_id: "csi/copy", capacity_bytes: String(MOUNT_MB * MIB) },
+      });
+    }
+    for (const id of ["csi/copy", volume_id]) await scene.must("DeleteVolume", { volume_id: id });
+  });
+
   test("a MOUNT disk that does not fit the range is refused", async () => {
     const asked = { name: "small", parameters: { disk: at("whole") }, volume_capabilities: [capability()] };
     const { status } = await scene.call("CreateVolume", { ...asked, capacity_range: { limit_bytes: 4 * MIB } });

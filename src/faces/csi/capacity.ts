@@ -9,6 +9,7 @@ import { bytesOf } from "./capacity-range.ts";
 import type { Csi } from "./context.ts";
 import { parseRequest, stringMap } from "./fields.ts";
 import { isOn, type Parameters, parseParameters } from "./parameters.ts";
+import { onFileSystem } from "./places.ts";
 import { isHere, topology } from "./topology.ts";
 
 const REQUEST = z.object({
@@ -18,13 +19,15 @@ const REQUEST = z.object({
 });
 
 /** As `GetCapacity`. What cannot be had here has no capacity. */
-export async function capacityOf({ engine, nodeId, role }: Csi, request: unknown, actor: Actor): Promise<object> {
+export async function capacityOf(csi: Csi, request: unknown, actor: Actor): Promise<object> {
+  const { engine, nodeId, role } = csi;
   const { volume_capabilities: wanted, parameters, accessible_topology: place } = parseRequest(REQUEST, request);
   const asked = parseParameters(parameters);
   const isPossible =
     wanted.every(({ obstacle }) => obstacle === undefined) && isHere(place ?? { segments: {} }, nodeId);
   const pools = isPossible ? poolsFor((await engine.resources(actor)).resources, asked.role ?? role, asked) : [];
-  const sizes = pools.map(({ size }) => wholeMb(size));
+  const fsTypes = wanted.map(({ fsType }) => fsType).filter((type) => type !== "");
+  const sizes = (await onFileSystem(csi, actor, pools, fsTypes)).map(({ size }) => wholeMb(size));
   return {
     available_capacity: bytesOf(sizes.reduce((sum, size) => sum + size, 0) as MilliMb),
     maximum_volume_size: { value: bytesOf(Math.max(0, ...sizes) as MilliMb) },

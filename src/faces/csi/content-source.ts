@@ -1,12 +1,14 @@
 /** What a new volume's content is a copy of. */
 import { z } from "zod";
 import type { Actor } from "../../domain/operation.ts";
-import type { Volume } from "../../domain/records.ts";
+import type { CopySource, Volume } from "../../domain/records.ts";
+import type { DiskResource } from "../../domain/resource.ts";
 import type { ContainerPath } from "../../domain/units.ts";
 import type { CopyRequest, Engine, VolumeView } from "../../engine/engine.ts";
 import { sizeFor } from "./capacity-range.ts";
 import { requiredText } from "./fields.ts";
 import { ownReservation, parseWireId, type VolumeName, wireId } from "./names.ts";
+import { placeOfCopy, wholeDisk } from "./places.ts";
 import { CsiError } from "./status.ts";
 import type { Source, Wanted } from "./wanted.ts";
 
@@ -29,25 +31,45 @@ export const contentSource = z
   .nullish()
   .transform((source) => source ?? undefined);
 
+/** A copy, and where it may lie. */
+type WantedCopy = Wanted & { readonly places: readonly DiskResource[] };
+
 /** Whether a volume is a copy of just this, or of nothing where nothing is asked for. */
-export function isCopyOf({ copyOf }: Pick<Volume, "copyOf">, source: Source | undefined): boolean {
-  return (copyOf === undefined ? undefined : wireId(copyOf)) === source?.id;
+export async function isCopyOf(
+  engine: Engine,
+  actor: Actor,
+  { copyOf }: Pick<Volume, "copyOf">,
+  source: Source | undefined,
+): Promise<boolean> {
+  if (copyOf === undefined || source === undefined) return copyOf === undefined && source === undefined;
+  return isOf(engine, actor, copyOf, source.id);
+}
+
+/** Whether what was copied is what has this id: it may be gone since, and another one of its name is another source. */
+export async function isOf(engine: Engine, actor: Actor, origin: CopySource, id: string): Promise<boolean> {
+  if (wireId(origin) !== id) return false;
+  const current = await engine.findVolume(actor, origin.role, origin.id);
+  return current === undefined || current.volume.uuid === origin.uuid;
 }
 
 /**
  * Makes the volume from its source; the same call again goes on waiting.
  * @throws NOT_FOUND, OUT_OF_RANGE, ABORTED while it goes on
  */
-export async function copyContent(engine: Engine, actor: Actor, source: Source, wanted: Wanted): Promise<void> {
+export async function copyContent(engine: Engine, actor: Actor, source: Source, wanted: WantedCopy): Promise<void> {
   const from = await findSource(engine, actor, source);
-  const { size } = from.volume;
-  const { role, id, shared, name, parameters } = wanted;
+  const least = from.volume.size;
+  const { role, id, shared, name, parameters, places } = wanted;
+  const asked = sizeFor(wanted.range, { usual: least, least });
+  const whole = wholeDisk(places, wanted) ?? asked;
+  const size = whole < least ? asked : whole;
   const view = await engine.copy(actor, {
     source: nameOf(from),
     role,
     id,
     snapshot: false,
-    size: sizeFor(wanted.range, { usual: size, least: size }),
+    size,
+    disk: placeOfCopy(places, from.volume.source, size),
     containerPath: parameters.containerPath ?? ("data" as ContainerPath),
     shared,
     reservations: [ownReservation(role, name)],

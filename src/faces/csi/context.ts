@@ -1,9 +1,9 @@
 import type { MilliMb, Role } from "../../domain/units.ts";
 import type { Engine } from "../../engine/engine.ts";
-import type { Alone } from "./in-flight.ts";
+import type { Turns } from "./in-flight.ts";
 
-/** What the calls stand on. */
-export interface Csi {
+/** What the calls stand on; turns are taken by the id of a volume or snapshot. */
+export interface Csi extends Turns {
   readonly engine: Engine;
   /** Of the volumes that are made without a role. */
   readonly role: Role;
@@ -13,6 +13,4 @@ export interface Csi {
   readonly nodeId: string;
   /** The program's. */
   readonly version: string;
-  /** By the id of a volume or snapshot. */
-  readonly alone: Alone;
 }

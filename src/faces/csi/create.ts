@@ -3,7 +3,7 @@ import { z } from "zod";
 import { codeOf, HoldfastError } from "../../domain/error.ts";
 import { planVolume } from "../../domain/new-volume.ts";
 import type { Actor, Operation } from "../../domain/operation.ts";
-import { type DiskResource, sourceKey } from "../../domain/resource.ts";
+import type { DiskResource } from "../../domain/resource.ts";
 import { printSize } from "../../domain/size.ts";
 import type { ContainerPath, MilliMb } from "../../domain/units.ts";
 import type { Engine, VolumeView } from "../../engine/engine.ts";
@@ -11,16 +11,17 @@ import { type Capability, requirePossible, someCapabilities } from "./capability
 import { fits, sizeFor } from "./capacity-range.ts";
 import { contentSource, copyContent, isCopyOf } from "./content-source.ts";
 import type { Csi } from "./context.ts";
-import { capacityRange, newName, parseRequest, stringMap } from "./fields.ts";
-import { idForName, nameReserved, ownReservation, wireId } from "./names.ts";
+import { capacityRange, nameToBe, parseRequest, stringMap } from "./fields.ts";
+import { nameReserved, newName, ownReservation, wireId } from "./names.ts";
 import { isOn, parseParameters } from "./parameters.ts";
+import { placesFor, wholeDisk } from "./places.ts";
 import { CsiError } from "./status.ts";
 import { requireHere, topologyRequirement } from "./topology.ts";
 import { volumeEntry } from "./views.ts";
 import type { Wanted } from "./wanted.ts";
 
 const REQUEST = z.object({
-  name: newName,
+  name: nameToBe,
   capacity_range: capacityRange.nullish(),
   volume_capabilities: someCapabilities,
   parameters: stringMap,
@@ -47,8 +48,7 @@ function wantedOf({ role: usual }: Csi, fields: z.output<typeof REQUEST>): Wante
   const { name, capacity_range: range, volume_capabilities: wanted } = fields;
   return {
     name,
-    role,
-    id: idForName(role, name),
+    ...newName(role, name),
     range,
     shared: wanted.some(({ shared }) => shared),
     fsTypes: wanted.map(({ fsType }: Capability) => fsType).filter((type) => type !== ""),
@@ -61,33 +61,29 @@ function wantedOf({ role: usual }: Csi, fields: z.output<typeof REQUEST>): Wante
 export async function ensureVolume(csi: Csi, actor: Actor, wanted: Wanted): Promise<VolumeView> {
   const { engine } = csi;
   const existing = await engine.findVolume(actor, wanted.role, wanted.id);
-  if (existing !== undefined && existing.copying === undefined) return asAsked(existing, wanted);
+  if (existing !== undefined && existing.copying === undefined) return asAsked(engine, actor, existing, wanted);
   const { resources } = await engine.resources(actor);
   requireNameFree(resources, wanted);
   try {
     if (wanted.source === undefined) await makeEmpty(csi, actor, resources, wanted);
-    else await copyContent(engine, actor, wanted.source, wanted);
+    else
+      await copyContent(engine, actor, wanted.source, {
+        ...wanted,
+        places: await placesFor(csi, actor, resources, wanted),
+      });
   } catch (error) {
     if (codeOf(error) !== "duplicate_volume") throw error;
   }
   const made = await engine.findVolume(actor, wanted.role, wanted.id);
   if (made === undefined)
     throw new HoldfastError("conflict", `Cannot create volume ${wireId(wanted)}: it is gone again`);
-  return asAsked(made, wanted);
+  return asAsked(engine, actor, made, wanted);
 }
 
-async function makeEmpty(
-  { engine, defaultSize }: Csi,
-  actor: Actor,
-  resources: readonly DiskResource[],
-  wanted: Wanted,
-): Promise<void> {
-  const { id, role, name, shared, parameters, fsTypes, ephemeral = false } = wanted;
-  const disks = await disksFor(engine, actor, fsTypes);
-  const places = resources.filter((resource) => disks(resource) && isOn(parameters, resource));
-  if (places.length === 0 && parameters.disk !== undefined) {
-    throw new HoldfastError("invalid", `Cannot create volume ${wireId(wanted)}: there is no disk ${parameters.disk}`);
-  }
+async function makeEmpty(csi: Csi, actor: Actor, resources: readonly DiskResource[], wanted: Wanted): Promise<void> {
+  const { engine, defaultSize } = csi;
+  const { id, role, name, shared, parameters, ephemeral = false } = wanted;
+  const places = await placesFor(csi, actor, resources, wanted);
   const asked = sizeFor(wanted.range, { usual: defaultSize, least: 0 as MilliMb });
   await performFirst(
     engine,
@@ -100,33 +96,6 @@ async function makeEmpty(
       own: ownReservation(role, name, { ephemeral }),
     }),
   );
-}
-
-/** A MOUNT disk that was asked for by its root is taken as a whole. */
-function wholeDisk(places: readonly DiskResource[], { range, parameters }: Wanted): MilliMb | undefined {
-  if (parameters.disk === undefined) return undefined;
-  const free = places.find(({ source, volume }) => source.type === "MOUNT" && volume === undefined);
-  return free !== undefined && fits(free.size, range) ? free.size : undefined;
-}
-
-/** Which disks have one of these file systems. @throws `invalid` when none has */
-async function disksFor(
-  engine: Engine,
-  actor: Actor,
-  fsTypes: readonly string[],
-): Promise<(resource: DiskResource) => boolean> {
-  if (fsTypes.length === 0) return () => true;
-  const { disks } = await engine.status(actor);
-  const fitting = disks.filter(({ fileSystem }) => fsTypes.every((type) => type === fileSystem));
-  if (fitting.length === 0) {
-    const there = [...new Set(disks.map(({ fileSystem }) => fileSystem))].join(", ");
-    throw new HoldfastError(
-      "invalid",
-      `Cannot create a volume on ${fsTypes.join(" and ")}: disks here have ${there}, leave fs_type empty`,
-    );
-  }
-  const keys = new Set(fitting.map(({ source }) => sourceKey(source)));
-  return ({ source }) => keys.has(sourceKey(source));
 }
 
 /** Performs the first list for which there is disk. */
@@ -155,13 +124,14 @@ function requireNameFree(resources: readonly DiskResource[], { name, role }: Wan
 }
 
 /** @throws ALREADY_EXISTS naming the first thing that the volume there differs in; ABORTED while it is still copied */
-function asAsked(view: VolumeView, wanted: Wanted): VolumeView {
+async function asAsked(engine: Engine, actor: Actor, view: VolumeView, wanted: Wanted): Promise<VolumeView> {
   const { volume, copying } = view;
   const { name, parameters } = wanted;
   const reserved = nameReserved(volume.reservations);
   if (volume.snapshotOf !== undefined) throw alreadyExists(name, "a snapshot has this name");
   if (reserved !== undefined && reserved !== name) throw alreadyExists(name, `its id is that of ${reserved}`);
-  if (!isCopyOf(volume, wanted.source)) throw alreadyExists(name, "its content comes from elsewhere");
+  if (!(await isCopyOf(engine, actor, volume, wanted.source)))
+    throw alreadyExists(name, "its content comes from elsewhere");
   if (!fits(volume.size, wanted.range)) throw alreadyExists(name, `it has ${printSize(volume.size)}`);
   if (volume.shared !== wanted.shared) throw alreadyExists(name, volume.shared ? "it is shared" : "it is not shared");
   if (!isOn(parameters, volume)) throw alreadyExists(name, "it is on another disk");

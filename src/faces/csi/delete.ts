@@ -10,6 +10,7 @@ import { requireDone } from "./content-source.ts";
 import type { Csi } from "./context.ts";
 import { parseRequest, requiredText } from "./fields.ts";
 import { findById } from "./find.ts";
+import { stillPublished } from "./published.ts";
 
 const REQUEST = z.object({ volume_id: requiredText });
 
@@ -26,6 +27,7 @@ export async function deleteVolume({ engine, alone }: Csi, request: unknown, act
 /** @throws `in_use`, `protected`, ABORTED while it is still copied */
 export async function remove(engine: Engine, actor: Actor, view: VolumeView): Promise<void> {
   requireDone(view);
+  await stillPublished(engine, actor, view);
   try {
     await engine.perform(actor, planRemoval(resourceOf(view.volume)));
   } catch (error) {

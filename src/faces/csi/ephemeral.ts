@@ -29,6 +29,11 @@ export function inlineName({ role }: Pick<Csi, "role">, id: string): VolumeName 
   return { role, id: idForName(role, id) };
 }
 
+interface InlineVolume {
+  readonly view: VolumeView;
+  readonly isNew: boolean;
+}
+
 /** The pod's volume, made where there is none yet. @throws ALREADY_EXISTS when another volume has its name */
 export async function ensureInline(
   csi: Csi,
@@ -38,13 +43,13 @@ export async function ensureInline(
     context,
     wanted,
   }: { readonly id: string; readonly context: Readonly<Record<string, string>>; readonly wanted: Capability },
-): Promise<VolumeView> {
+): Promise<InlineVolume> {
   const size = sizeIn(context) ?? csi.defaultSize;
   const name = inlineName(csi, id);
   const existing = await csi.engine.findVolume(actor, name.role, name.id);
-  if (existing !== undefined) return requireInline(existing, id);
+  if (existing !== undefined) return { view: requireInline(existing, id), isNew: false };
   const bytes = (BigInt(size) * BigInt(BYTES_PER_MB)) / 1000n;
-  return ensureVolume(csi, actor, {
+  const view = await ensureVolume(csi, actor, {
     ...name,
     name: id,
     range: { required_bytes: bytes, limit_bytes: 0n },
@@ -54,6 +59,7 @@ export async function ensureInline(
     source: undefined,
     ephemeral: true,
   });
+  return { view, isNew: true };
 }
 
 /** Destroys the pod's volume, if it is one. */

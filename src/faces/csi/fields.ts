@@ -20,7 +20,7 @@ export const optionalText = short;
 /** A string that must be there. */
 export const requiredText = short.min(1, "expected a value, none was given");
 /** What a volume or snapshot shall be called. */
-export const newName = requiredText.refine((value) => !BANNED.test(value), "expected no control characters");
+export const nameToBe = requiredText.refine((value) => !BANNED.test(value), "expected no control characters");
 
 export const stringMap = z
   .record(z.string(), z.string())

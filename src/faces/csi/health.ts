@@ -20,6 +20,7 @@ const HEALTH = z.object({
 const UNIT = { BYTES: 1, INODES: 2 } as const;
 const VOLUME_HEALTH = { INACCESSIBLE: 1, DEGRADED: 3 } as const;
 const STORAGE_DEGRADED = 2;
+const PROBLEMS_MAX = 10;
 
 /** As `NodeGetVolumeStats`. What nobody has counted yet is not told. */
 export async function volumeStats({ engine }: Csi, request: unknown, actor: Actor): Promise<object> {
@@ -72,6 +73,12 @@ export async function storageHealth({ engine }: Csi, _request: unknown, actor: A
   const { problems } = await engine.status(actor);
   if (problems.length === 0) return { backend_health: [] };
   return {
-    backend_health: [{ status: STORAGE_DEGRADED, reason: "NodeHasProblems", message: problems.join("; ") }],
+    backend_health: [{ status: STORAGE_DEGRADED, reason: "NodeHasProblems", message: inShort(problems) }],
   };
+}
+
+/** An answer that is too long is none. */
+function inShort(problems: readonly string[]): string {
+  const [shown, more] = [problems.slice(0, PROBLEMS_MAX), problems.length - PROBLEMS_MAX];
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
 }

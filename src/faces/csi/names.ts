@@ -50,6 +50,16 @@ export function idForName(role: Role, name: string): VolumeId {
   return isItself ? own.id : (`csi-${digest(name)}` as VolumeId);
 }
 
+/** As `idForName`, of what is created. @throws `invalid` when nobody could name it after that */
+export function newName(role: Role, name: string): VolumeName {
+  const made = { role, id: idForName(role, name) };
+  if (fitsWire(made)) return made;
+  throw new HoldfastError(
+    "invalid",
+    `Cannot create ${wireId(made)}: its id would be longer than ${STRING_BYTES_MAX} bytes, choose a shorter role`,
+  );
+}
+
 /** The container that stands for what is published at a path. */
 export function containerAt(target: string): ContainerId {
   return `csi-${digest(target)}` as ContainerId;

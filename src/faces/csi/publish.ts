@@ -1,24 +1,20 @@
 /** Publish: a volume appears at a path of this node. It stays there through restarts, until it is unpublished. */
-import { realpath, stat } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import { z } from "zod";
 import { parseContainerPath } from "../../domain/names.ts";
 import type { Actor } from "../../domain/operation.ts";
-import { pathIn } from "../../domain/records.ts";
 import type { ContainerId } from "../../domain/units.ts";
-import type { ContainerView, Engine, VolumeView } from "../../engine/engine.ts";
+import type { ContainerView, VolumeView } from "../../engine/engine.ts";
 import { type Capability, requiredCapability, requirePossible } from "./capability.ts";
 import type { Csi } from "./context.ts";
-import { ensureInline, isInline } from "./ephemeral.ts";
+import { ensureInline, isInline, removeInline } from "./ephemeral.ts";
 import { parseRequest, requiredPath, requiredText, stringMap } from "./fields.ts";
 import { requireFileSystem } from "./file-system.ts";
 import { mustFind } from "./find.ts";
 import { containerAt, wireId } from "./names.ts";
-import { publishedAt } from "./published.ts";
+import { RUNTIME, stillPublished } from "./published.ts";
 import { CsiError } from "./status.ts";
-
-/** What runs the containers that stand for published volumes, for people. */
-const RUNTIME = "csi";
+import { directoryOf } from "./targets.ts";
 
 const REQUEST = z.object({
   volume_id: requiredText,
@@ -44,13 +40,27 @@ export async function publishVolume(csi: Csi, request: unknown, actor: Actor): P
     volume_context: context,
   } = parseRequest(REQUEST, request);
   requirePossible([wanted]);
-  return csi.alone(id, async () => {
-    const view = isInline(context)
-      ? await ensureInline(csi, actor, { id, context, wanted })
-      : await mustFind(csi.engine, actor, id);
-    await publishFound(csi, actor, { view, path, wanted, readonly });
+  return csi.inTurn(id, async () => {
+    if (isInline(context)) await publishInline(csi, actor, { id, context, path, wanted, readonly });
+    else await publishFound(csi, actor, { view: await mustFind(csi.engine, actor, id), path, wanted, readonly });
     return {};
   });
+}
+
+/** Kubelet does not unpublish what was never published: a new volume that cannot be goes with the refusal. */
+async function publishInline(
+  csi: Csi,
+  actor: Actor,
+  { id, context, ...how }: Omit<Publishing, "view"> & { readonly id: string; readonly context: Record<string, string> },
+): Promise<void> {
+  await directoryOf(how.path);
+  const { view, isNew } = await ensureInline(csi, actor, { id, context, wanted: how.wanted });
+  try {
+    await publishFound(csi, actor, { ...how, view });
+  } catch (error) {
+    if (isNew) await removeInline(csi, actor, id).catch(() => undefined);
+    throw error;
+  }
 }
 
 interface Publishing {
@@ -73,7 +83,7 @@ async function publishFound(
   requireAllowedElsewhere(volume, await stillPublished(engine, actor, view), { own: container, wanted });
   await engine.attach(actor, {
     container,
-    sandbox: await resolved(path),
+    sandbox: await directoryOf(path),
     runtime: RUNTIME,
     volumes: [
       {
@@ -85,29 +95,6 @@ async function publishFound(
     ],
     ...(wanted.group === undefined ? {} : { group: wanted.group }),
   });
-}
-
-/**
- * Who has the volume. What is published by the books, and nothing is there because somebody unmounted it, is not published
- * any more: nobody would ever unpublish it, as whoever cleans up after a pod by himself asks for nothing.
- */
-async function stillPublished(engine: Engine, actor: Actor, view: VolumeView): Promise<readonly ContainerId[]> {
-  const still: ContainerId[] = [];
-  for (const id of view.containers) {
-    const found = await engine.findContainer(actor, id);
-    const target = targetOf(found);
-    if (target !== undefined && (await isGone(target, view))) await engine.detach(actor, id, { force: false });
-    else still.push(id);
-  }
-  return still;
-}
-
-/** Where CSI has published a container's volume; `undefined` for containers of others. */
-function targetOf(container: ContainerView | undefined): string | undefined {
-  const { runtime, sandbox } = container?.container ?? {};
-  const published = publishedAt(container);
-  if (runtime !== RUNTIME || sandbox === undefined || published === undefined) return undefined;
-  return pathIn(sandbox, published.attachment.containerPath);
 }
 
 /** @throws ALREADY_EXISTS when something else is published at the path, or the same in another way */
@@ -133,30 +120,4 @@ function requireAllowedElsewhere(
   const why = volume.shared ? "the access mode allows one place" : "it is not shared";
   const message = `Cannot publish volume ${wireId(volume)}: container ${other} has it, and ${why}`;
   throw new CsiError("FAILED_PRECONDITION", message);
-}
-
-/** The directory that the target lies in, without symlinks: kubelet's own root may be one. */
-async function resolved(path: string): Promise<string> {
-  const directory = dirname(path);
-  try {
-    return await realpath(directory);
-  } catch (cause) {
-    throw new CsiError("FAILED_PRECONDITION", `Cannot publish at ${path}: ${directory} is not there`, { cause });
-  }
-}
-
-/** Whether the volume's content is there and the path leads elsewhere, or nowhere. What cannot be told is not gone. */
-async function isGone(path: string, { path: content }: VolumeView): Promise<boolean> {
-  try {
-    const ours = await stat(content);
-    const there = await stat(path).catch(nothing);
-    return there === undefined || there.ino !== ours.ino || there.dev !== ours.dev;
-  } catch {
-    return false;
-  }
-}
-
-/** @throws what says anything else than that there is nothing */
-function nothing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
 }

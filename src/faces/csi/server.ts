@@ -6,7 +6,7 @@
  *   no staging and no controller publishing, because a directory needs neither.
  * - Names: see `names.ts`. A published volume is a container's attachment, the container's id being made of the target's
  *   path. So nothing is kept here: after a restart every call finds what the engine knows, and may be repeated.
- * - A second call for a volume while one is under way is ABORTED.
+ * - A second call for a volume while one is under way is ABORTED; publishing and unpublishing wait a moment for their turn.
  * - Deleting destroys: the content is retained as ever, and `restore` brings it back.
  * - Refused are block devices, access modes that want several nodes, mount flags that we do not set, and every field that
  *   breaks the specification's limits. Secrets are not even read.
@@ -18,10 +18,10 @@ import { controllerHandlers } from "./controller.ts";
 import descriptors from "./csi.json" with { type: "json" };
 import { startGrpc } from "./grpc.ts";
 import { identityHandlers } from "./identity.ts";
-import { oneAtATime } from "./in-flight.ts";
+import { type Turns, takeTurns } from "./in-flight.ts";
 import { nodeHandlers } from "./node.ts";
 
-export interface CsiOptions extends Omit<Csi, "alone"> {
+export interface CsiOptions extends Omit<Csi, keyof Turns> {
   readonly path: string;
   /** Descriptor of a socket that listens there already. */
   readonly listener?: number | undefined;
@@ -35,7 +35,7 @@ const SOCKET_MODE = 0o600;
 /** Starts to listen. @throws `conflict` when somebody answers there, or the path is not a socket */
 export function startCsi(options: CsiOptions): Promise<{ close(): Promise<void> }> {
   const { path, listener, log, peer } = options;
-  const csi: Csi = { ...options, alone: oneAtATime() };
+  const csi: Csi = { ...options, ...takeTurns() };
   return startGrpc({
     descriptors,
     services: {

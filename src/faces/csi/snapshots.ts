@@ -2,19 +2,21 @@
 import { z } from "zod";
 import type { Actor } from "../../domain/operation.ts";
 import type { Volume } from "../../domain/records.ts";
+import { oneOf, refuse, show } from "../../domain/refusal.ts";
+import type { Role } from "../../domain/units.ts";
 import type { VolumeView } from "../../engine/engine.ts";
 import { bytesOf } from "./capacity-range.ts";
-import { requireDone } from "./content-source.ts";
+import { isOf, requireDone } from "./content-source.ts";
 import type { Csi } from "./context.ts";
 import { remove } from "./delete.ts";
-import { entries, newName, optionalText, parseRequest, requiredText, stringMap } from "./fields.ts";
+import { entries, nameToBe, optionalText, parseRequest, requiredText, stringMap } from "./fields.ts";
 import { mustFind } from "./find.ts";
 import { pageOf } from "./list.ts";
-import { idForName, nameReserved, ownReservation, parseWireId, wireId } from "./names.ts";
+import { nameReserved, newName, ownReservation, parseWireId, wireId } from "./names.ts";
 import { parseParameters } from "./parameters.ts";
 import { CsiError } from "./status.ts";
 
-const CREATE = z.object({ source_volume_id: requiredText, name: newName, parameters: stringMap });
+const CREATE = z.object({ source_volume_id: requiredText, name: nameToBe, parameters: stringMap });
 const ONE = z.object({ snapshot_id: requiredText });
 const LIST = z.object({
   max_entries: entries,
@@ -31,11 +33,10 @@ type Snapshot = VolumeView & { readonly volume: Volume & Required<Pick<Volume, "
 /** As `CreateSnapshot`. */
 export async function createSnapshot(csi: Csi, request: unknown, actor: Actor): Promise<object> {
   const { source_volume_id: source, name, parameters } = parseRequest(CREATE, request);
-  const { role = csi.role } = parseParameters(parameters);
-  const id = idForName(role, name);
+  const { id, role } = newName(roleIn(parameters) ?? csi.role, name);
   return csi.alone(wireId({ role, id }), async () => {
     const existing = await csi.engine.findVolume(actor, role, id);
-    if (existing !== undefined) requireSame(existing, name, source);
+    if (existing !== undefined) await requireSame(csi, actor, existing, { name, source });
     if (existing !== undefined && existing.copying === undefined) return { snapshot: entry(existing as Snapshot) };
     const from = sourceName(existing) ?? nameOf(await mustFind(csi.engine, actor, source));
     const reservations = [ownReservation(role, name)];
@@ -93,11 +94,25 @@ function isSnapshot(view: VolumeView): view is Snapshot {
   return view.volume.snapshotOf !== undefined;
 }
 
+/** A snapshot lies where its source does. @throws `invalid` for what a volume alone can be told */
+function roleIn(parameters: Readonly<Record<string, string>>): Role | undefined {
+  const { role, ...others } = parseParameters(parameters);
+  const [other] = Object.keys(others);
+  return other === undefined ? role : refuse("the parameters of a snapshot", show(other), oneOf(["role"]));
+}
+
 /** @throws ALREADY_EXISTS when it is one of another volume, or no snapshot */
-function requireSame({ volume }: VolumeView, name: string, source: string): void {
-  const reserved = nameReserved(volume.reservations) ?? name;
-  if (reserved === name && volume.snapshotOf !== undefined && wireId(volume.snapshotOf) === source) return;
-  const is = volume.snapshotOf === undefined ? "it is a volume" : `it is one of ${wireId(volume.snapshotOf)}`;
+async function requireSame(
+  { engine }: Csi,
+  actor: Actor,
+  { volume: { snapshotOf, reservations } }: VolumeView,
+  { name, source }: { readonly name: string; readonly source: string },
+): Promise<void> {
+  const reserved = nameReserved(reservations) ?? name;
+  if (reserved === name && snapshotOf !== undefined && (await isOf(engine, actor, snapshotOf, source))) return;
+  const what = snapshotOf === undefined ? undefined : wireId(snapshotOf);
+  const is =
+    what === undefined ? "it is a volume" : `it is one of ${what === source ? "an earlier volume of that name" : what}`;
   throw new CsiError("ALREADY_EXISTS", `Cannot create snapshot ${name} of ${source}: it exists already, and ${is}`);
 }
 

@@ -34,7 +34,7 @@ describe("who asks", () => {
   it("is the superuser, by the name of the process at the other end", async () => {
     await plugin.client.call("DeleteVolume", { volume_id: "ads/db" });
     for (const { args } of engine.calls) expect(args[0]).toEqual({ kind: "peer", uid: 0, name: "root" });
-    expect(engine.calls.map(({ method }) => method)).toEqual(["findVolume", "perform"]);
+    expect(engine.calls.map(({ method }) => method)).toEqual(["findVolume", "findContainer", "perform"]);
   });
 
   it("is told apart on every connection, also when calls of several come at once", async () => {
@@ -117,6 +117,17 @@ describe("a refusal", () => {
   });
 });
 
+describe("a node of which much is wrong", () => {
+  it("says so in an answer that every client takes", async () => {
+    const { status } = engine;
+    const problems = Array.from({ length: 50_000 }, (_, index) => `Volume ads/${index}: ${"x".repeat(100)}`);
+    engine.status = async (...args) => ({ ...(await status(...args)), problems });
+    const { status: code, value } = await plugin.client.call("NodeGetStorageHealth");
+    expect(code).toBe("OK");
+    expect(value.backend_health[0].message).toMatch(/^Volume ads\/0: .*; and 49990 more$/);
+  });
+});
+
 describe("secrets", () => {
   const secrets = { token: SECRET };
   it.each([
@@ -193,6 +204,17 @@ describe("a call for a volume while another one is under way", () => {
     go();
     expect(await first).toMatchObject({ status: "OK" });
     expect(await plugin.client.call("DeleteVolume", { volume_id: "ads/db" })).toMatchObject({ status: "OK" });
+  });
+
+  it("waits a moment at the node, where not every caller comes again", async () => {
+    const go = holdEngine();
+    const first = plugin.client.call("DeleteVolume", { volume_id: "ads/db" });
+    await settled();
+    const unpublishing = plugin.client.call("NodeUnpublishVolume", publishing());
+    await settled();
+    go();
+    expect(await first).toMatchObject({ status: "OK" });
+    expect(await unpublishing).toMatchObject({ status: "OK" });
   });
 
   it("waits for nobody when it is another volume's", async () => {
