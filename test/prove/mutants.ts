@@ -13,7 +13,7 @@ import { syncs } from "./mutants/syncs.ts";
 import { uses } from "./mutants/uses.ts";
 import type { Evidence, Protocol, Trial } from "./protocol.ts";
 
-const ALL: readonly Mutant[] = [...syncs, ...scopes, ...permissions, ...uses];
+export const ALL: readonly Mutant[] = [...syncs, ...scopes, ...permissions, ...uses];
 
 export const mutants: Protocol = {
   name: "mutants",

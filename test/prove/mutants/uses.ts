@@ -74,8 +74,8 @@ export const uses: readonly Mutant[] = [
   {
     name: "a collection of another directory in its place",
     file: "engine/collect.ts",
-    find: `if (found.state === "present" && !sameDirectory(volume.directory, found.directory)) {`,
-    replace: `if (found.state === "foreign" && !sameDirectory(volume.directory, volume.directory)) {`,
+    find: "if (!isExpected && !sameDirectory(volume.directory, found.directory)) {",
+    replace: "if (!isExpected && !sameDirectory(volume.directory, volume.directory)) {",
     test: "engine/collect.test.ts",
   },
   {
