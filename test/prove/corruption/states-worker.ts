@@ -4,9 +4,10 @@
  *
  * Arguments: a directory to work in, the seed, the first state, and the one to end before.
  */
-import { mkdtempSync, writeSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { Chance } from "../../simulation/chance.ts";
+import { tell } from "../telling.ts";
 import { damageOf } from "./damage.ts";
 import { makeHistory } from "./history.ts";
 import { judge, type Verdict } from "./judge.ts";
@@ -19,20 +20,13 @@ export interface Said {
   readonly what?: string;
 }
 
-const STDOUT = 1;
-
 const [parent = "", ...numbers] = process.argv.slice(2);
 const [seed = 0, first = 0, end = 0] = numbers.map(Number);
 const directory = mkdtempSync(join(parent, "states-"));
 const history = await makeHistory();
 for (let number = first; number < end; number += 1) {
-  say({ number });
+  tell({ number } satisfies Said);
   const damage = damageOf(number, history, new Chance(seed + number));
   placeCheckpoint(directory, damage);
-  say({ number, verdict: judge(directory, history), what: damage.what });
-}
-
-/** At once: what crashes says nothing afterwards. */
-function say(line: Said): void {
-  writeSync(STDOUT, `${JSON.stringify(line)}\n`);
+  tell({ number, verdict: judge(directory, history), what: damage.what } satisfies Said);
 }

@@ -4,9 +4,9 @@
  *
  * Arguments: the seed, the first batch, and the one to end before.
  */
-import { writeSync } from "node:fs";
 import { HoldfastError } from "../../../src/domain/error.ts";
 import { Chance } from "../../simulation/chance.ts";
+import { tell } from "../telling.ts";
 import { BATCH } from "./parsers.ts";
 import { MESSAGE_CHARACTERS_MAX, TARGETS, type Target } from "./targets.ts";
 
@@ -17,7 +17,6 @@ export interface Said {
   readonly fault?: string;
 }
 
-const STDOUT = 1;
 /** A machine that is busy can make anything slow once. */
 const REPEATS = 3;
 const SHOWN_CHARACTERS = 300;
@@ -26,14 +25,16 @@ const [seed = 0, first = 0, end = 0] = process.argv.slice(2).map(Number);
 const innocence = fingerprint();
 for (let batch = first; batch < end; batch += 1) {
   const target = TARGETS[batch % TARGETS.length] as Target;
-  say({ batch, target: target.name });
+  tell({ batch, target: target.name } satisfies Said);
   const chance = new Chance(seed + batch * 7_919);
   for (let number = 0; number < BATCH; number += 1) {
     const input = target.input(chance);
     const fault = tryInput(target, input);
-    if (fault !== undefined) say({ batch, target: target.name, fault: `${fault}, for ${shown(input)}` });
+    if (fault !== undefined)
+      tell({ batch, target: target.name, fault: `${fault}, for ${shown(input)}` } satisfies Said);
   }
-  if (fingerprint() !== innocence) say({ batch, target: target.name, fault: "it changes what all objects have" });
+  if (fingerprint() !== innocence)
+    tell({ batch, target: target.name, fault: "it changes what all objects have" } satisfies Said);
 }
 
 function tryInput(target: Target, input: unknown): string | undefined {
@@ -78,8 +79,4 @@ function shown(input: unknown): string {
       ? `bytes ${JSON.stringify(input.toString("latin1"))}`
       : (JSON.stringify(input) ?? String(input));
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}... (${text.length} characters)` : text;
-}
-
-function say(line: Said): void {
-  writeSync(STDOUT, `${JSON.stringify(line)}\n`);
 }
