@@ -14,6 +14,7 @@ import { type Enlisting, enlistDirectory, enlistFile } from "./census-enlist.ts"
 import { LinkedInodes } from "./census-links.ts";
 import { diskError } from "./disk-error.ts";
 import { SCOPE } from "./incarnation.ts";
+import { openPart, openQuietly, readOn } from "./open-directory.ts";
 import { isErrno, O, openat2, RESOLVE } from "./syscalls.ts";
 import { type Examined, examine, goOnAt, ITSELF, Names } from "./syscalls-census.ts";
 
@@ -61,7 +62,6 @@ const LEVELS_OPEN_MAX = 60;
 /** What lies deeper is a trap: each level takes memory until it is left. */
 const LEVELS_MAX = 100_000;
 const PATH_CHARACTERS_MAX = 500;
-const DIRECTORY = O.RDONLY | O.DIRECTORY;
 const HERE = Buffer.from(".");
 const ABOVE = Buffer.from("..");
 const { S_IFDIR, S_IFREG } = constants;
@@ -276,31 +276,6 @@ function openIfReadable(parentFd: number, name: Buffer, resolve = SCOPE): number
     if (isErrno(error, "EACCES", "ENOTDIR", "ELOOP")) return undefined;
     throw error;
   }
-}
-
-/** Without leaving a trace of having read it, where that is ours to decide. */
-function openQuietly(parentFd: number, name: Buffer, resolve: number): number {
-  try {
-    return openat2(parentFd, name, { flags: DIRECTORY | constants.O_NOATIME, resolve });
-  } catch (error) {
-    if (!isErrno(error, "EPERM")) throw error;
-    return openat2(parentFd, name, { flags: DIRECTORY, resolve });
-  }
-}
-
-/** `false` at the end, also of a directory that was removed. */
-function readOn(fd: number, names: Names): boolean {
-  try {
-    return names.read(fd);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
-}
-
-function openPart({ fd, names }: Level): { readonly fd: number; readonly names: Names } {
-  if (fd === undefined || names === undefined) throw new Error("A directory is used that was closed");
-  return { fd, names };
 }
 
 function isSame(found: Examined, before: Examined | undefined): boolean {

@@ -9,6 +9,7 @@
 import { closeSync, constants } from "node:fs";
 import { HoldfastError } from "../domain/error.ts";
 import { SCOPE } from "./incarnation.ts";
+import { openPart, openQuietly, readOn } from "./open-directory.ts";
 import { isErrno, O, openat2, RESOLVE } from "./syscalls.ts";
 import { goOnAt, Names } from "./syscalls-census.ts";
 import { examineOriginal, type Original } from "./syscalls-copy.ts";
@@ -51,7 +52,6 @@ const PATH_CHARACTERS_MAX = 500;
 /** Whoever exchanges a directory for something else as often as we look does so on purpose. */
 const ATTEMPTS_MAX = 20;
 const ANYTHING = O.PATH | O.NOFOLLOW;
-const DIRECTORY = O.RDONLY | O.DIRECTORY;
 const HERE = Buffer.from(".");
 const ABOVE = Buffer.from("..");
 const { S_IFDIR, S_IFMT } = constants;
@@ -88,7 +88,7 @@ class ContentWalk {
   }
 
   begin(topFd: number): void {
-    this.#enter(openDirectory(topFd, HERE), HERE);
+    this.#enter(openQuietly(topFd, HERE), HERE);
   }
 
   /** One step; what is to be visited, `undefined` when nothing is left to do. */
@@ -140,7 +140,7 @@ class ContentWalk {
     }
     let fd: number;
     try {
-      fd = openDirectory(dirFd, name);
+      fd = openQuietly(dirFd, name);
     } catch (error) {
       if (isErrno(error, "ENOTDIR", "ELOOP")) return "changed";
       throw error;
@@ -193,7 +193,7 @@ class ContentWalk {
 
   #openAbove(belowFd: number, level: Level): void {
     try {
-      level.fd = openDirectory(belowFd, ABOVE, RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS);
+      level.fd = openQuietly(belowFd, ABOVE, RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS);
     } catch (error) {
       if (!isErrno(error, "EACCES", "ENOENT", "ENOTDIR", "EXDEV")) throw error;
       throw this.#refuse("in_use", level.name, "somebody is moving its directories");
@@ -244,29 +244,4 @@ function meetOther(dirFd: number, name: Buffer): Met | "directory" {
   } finally {
     if (!isMet) closeSync(fd);
   }
-}
-
-/** Without leaving a trace of having read it, where that is ours to decide. */
-function openDirectory(parentFd: number, name: Buffer, resolve = SCOPE): number {
-  try {
-    return openat2(parentFd, name, { flags: DIRECTORY | constants.O_NOATIME, resolve });
-  } catch (error) {
-    if (!isErrno(error, "EPERM")) throw error;
-    return openat2(parentFd, name, { flags: DIRECTORY, resolve });
-  }
-}
-
-/** `false` at the end, also of a directory that was removed. */
-function readOn(fd: number, names: Names): boolean {
-  try {
-    return names.read(fd);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
-}
-
-function openPart({ fd, names }: Level): { readonly fd: number; readonly names: Names } {
-  if (fd === undefined || names === undefined) throw new Error("A directory is used that was closed");
-  return { fd, names };
 }

@@ -2,11 +2,12 @@
 import { z } from "zod";
 import { codeOf, HoldfastError } from "../../domain/error.ts";
 import { planVolume } from "../../domain/new-volume.ts";
-import type { Actor, Operation } from "../../domain/operation.ts";
+import type { Actor } from "../../domain/operation.ts";
 import type { DiskResource } from "../../domain/resource.ts";
 import { printSize } from "../../domain/size.ts";
 import type { ContainerPath, MilliMb } from "../../domain/units.ts";
 import type { Engine, VolumeView } from "../../engine/engine.ts";
+import { performFirst } from "../http/perform-first.ts";
 import { type Capability, requirePossible, someCapabilities } from "./capability.ts";
 import { fits, sizeFor } from "./capacity-range.ts";
 import { contentSource, copyContent, isCopyOf } from "./content-source.ts";
@@ -96,21 +97,6 @@ async function makeEmpty(csi: Csi, actor: Actor, resources: readonly DiskResourc
       own: ownReservation(role, name, { ephemeral }),
     }),
   );
-}
-
-/** Performs the first list for which there is disk. */
-export async function performFirst(
-  engine: Engine,
-  actor: Actor,
-  [first, ...others]: readonly (readonly Operation[])[],
-): Promise<void> {
-  if (first === undefined) return;
-  try {
-    await engine.perform(actor, first);
-  } catch (error) {
-    if (codeOf(error) !== "insufficient" || others.length === 0) throw error;
-    await performFirst(engine, actor, others);
-  }
 }
 
 /** @throws ALREADY_EXISTS when a volume of this name was made in another role */

@@ -9,6 +9,7 @@ import type { DiskResource } from "../../domain/resource.ts";
 import { printSize } from "../../domain/size.ts";
 import type { ContainerPath, MilliMb, Role } from "../../domain/units.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { performFirst } from "../http/perform-first.ts";
 import { type DockerName, findByName, type LiveVolume, ownReservation } from "./names.ts";
 import type { CreateRequest, VolumeOptions } from "./requests.ts";
 
@@ -71,21 +72,6 @@ function planCreate(resources: readonly DiskResource[], wanted: Wanted): readonl
   const { role, size, name, shared, path } = wanted;
   const own = ownReservation(role, name.role === undefined ? name.id : `${role}/${name.id}`);
   return planVolume(resources, { id: name.id, size, containerPath: path, shared, own });
-}
-
-/** Performs the first list for which there is disk. */
-async function performFirst(
-  engine: Engine,
-  actor: Actor,
-  [first, ...others]: readonly (readonly Operation[])[],
-): Promise<void> {
-  if (first === undefined) return;
-  try {
-    await engine.perform(actor, first);
-  } catch (error) {
-    if (codeOf(error) !== "insufficient" || others.length === 0) throw error;
-    await performFirst(engine, actor, others);
-  }
 }
 
 /** @throws `conflict` naming the first option that the volume there differs in */
