@@ -7,6 +7,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { posix } from "node:path";
 import { type Asked, type AskedDirectories, below, bytesOf, type Mount } from "./asked-directories.ts";
 import { climb, examine, linksOf, lookUp, sameFile, tableId } from "./holding-processes.ts";
+import { idsIn, tableOf } from "./mount-namespaces.ts";
 import { linkOf, otherProcesses, refuseExhaustion } from "./processes.ts";
 import { AT, O, openat2, RESOLVE, type Stat, statx } from "./syscalls.ts";
 
@@ -30,8 +31,8 @@ interface Open {
   readonly link: string;
   readonly path: string;
   readonly stat: Stat;
-  /** Of its mount, as tables have it; `undefined` when that cannot be told. */
-  readonly mountId: string | undefined;
+  /** Of its mount, as tables have it. */
+  readonly mountId: string;
 }
 
 const { S_IFMT, S_IFDIR } = constants;
@@ -57,7 +58,10 @@ function heldThrough(pid: number, link: string, search: Search): readonly Asked[
   if (path === undefined || (path !== "" && !path.startsWith("/"))) return [];
   const stat = examine(link);
   if (stat === undefined || search.asked.near(stat).length === 0) return [];
-  const open: Open = { pid, link, path, stat, mountId: tableId(link, stat, search) };
+  const mountId = tableId(link, stat, search);
+  // Closed meanwhile.
+  if (mountId === undefined) return [];
+  const open: Open = { pid, link, path, stat, mountId };
   if ((stat.mode & S_IFMT) === S_IFDIR) return aroundDirectory(open, search);
   const key = `${stat.devMajor}:${stat.devMinor} ${stat.ino} ${open.mountId} ${path}`;
   const known = search.files.get(key) ?? aroundFile(open, search);
@@ -77,7 +81,7 @@ function aroundDirectory(open: Open, search: Search): readonly Asked[] {
 
 /** Those that a file lies in. */
 function aroundFile(open: Open, search: Search): readonly Asked[] {
-  const mount = search.own.get(open.mountId ?? "");
+  const mount = search.own.get(open.mountId);
   const path = mount && below(mount.mountPoint, bytesOf(open.path));
   if (mount !== undefined && path !== undefined) {
     return search.asked.holding(mount.device, posix.join(mount.root, path));
@@ -108,8 +112,12 @@ function asItsProcessSees({ pid, path, stat }: Open): readonly Stat[] | undefine
   }
 }
 
-function isAttached({ mountId }: Open, { attached }: Search): boolean {
-  return mountId !== undefined && attached.has(mountId);
+/** A process may have come, or made its mount, since the tables were read: then its own says so. */
+function isAttached({ mountId, pid }: Open, { attached }: Search): boolean {
+  if (attached.has(mountId)) return true;
+  const table = tableOf(pid);
+  // Who has ended meanwhile holds nothing.
+  return typeof table === "string" ? table === "gone" : idsIn(table).has(mountId);
 }
 
 function isFile(directory: string, path: string, file: Pick<Open, "stat">): boolean {

@@ -11,6 +11,7 @@ import type { HoldingProcess } from "../ports/holders.ts";
 import { heldIn, incarnationsIn, tablesIn } from "./held-mounts.ts";
 import { SCOPE } from "./incarnation.ts";
 import { tableIdOf } from "./mount-id.ts";
+import { idsIn, type NamespaceTable, tableOf } from "./mount-namespaces.ts";
 import { describeProcess, linkOf, namesIn, otherProcesses, refuseExhaustion, textOf } from "./processes.ts";
 import { AT, O, openat2, type Stat, statx } from "./syscalls.ts";
 
@@ -33,9 +34,9 @@ interface Search {
   /** Every directory above them. */
   readonly above: readonly Directory[];
   /** Mount ids of wanted volumes. */
-  readonly mounts: ReadonlyMap<string, readonly Incarnation[]>;
-  /** All mount ids of all namespaces. */
-  readonly attached: ReadonlySet<string>;
+  readonly mounts: Map<string, readonly Incarnation[]>;
+  /** All mount ids of all namespaces, as far as looked at. */
+  readonly attached: Set<string>;
   /** Unique mount id to the one of the tables. */
   readonly tableIds: Map<bigint, string>;
 }
@@ -54,7 +55,7 @@ export function findHoldingProcesses(
   for (const pid of otherProcesses()) {
     const held = new Set<Incarnation>();
     for (const link of linksOf(pid, devices)) {
-      for (const uuid of heldThrough(link, search)) held.add(uuid);
+      for (const uuid of heldThrough(pid, link, search)) held.add(uuid);
     }
     for (const uuid of held) found.push({ uuid, pid, ...describeProcess(pid) });
   }
@@ -62,18 +63,34 @@ export function findHoldingProcesses(
 }
 
 function prepare(uuids: readonly Incarnation[], diskRoots: readonly string[]): Search {
-  const wanted = new Set(uuids);
-  const mounts = new Map<string, readonly Incarnation[]>();
-  const attached = new Set<string>();
-  for (const table of tablesIn("everywhere")) {
-    for (const [, id = ""] of table.text.matchAll(/^(\d+) /gm)) attached.add(id);
-    for (const { mountId, uuid } of heldIn(table, wanted)) {
-      mounts.set(mountId, [...(mounts.get(mountId) ?? []), uuid]);
-    }
-  }
   const places = diskRoots.flatMap((root) => [`${root}/volumes`, `${root}/trash`]);
-  const contents = findContents(uuids, places);
-  return { wanted, contents, above: findAbove(places), mounts, attached, tableIds: new Map() };
+  const search: Search = {
+    wanted: new Set(uuids),
+    contents: findContents(uuids, places),
+    above: findAbove(places),
+    mounts: new Map(),
+    attached: new Set(),
+    tableIds: new Map(),
+  };
+  for (const table of tablesIn("everywhere")) learn(search, table);
+  return search;
+}
+
+function learn({ attached, mounts, wanted }: Search, table: NamespaceTable): void {
+  for (const id of idsIn(table)) attached.add(id);
+  for (const { mountId, uuid } of heldIn(table, wanted)) {
+    mounts.set(mountId, [...(mounts.get(mountId) ?? []), uuid]);
+  }
+}
+
+/** A process may have come, or made its mount, since the tables were read: then its own says so. */
+function isAttached(mountId: string, pid: number, search: Search): boolean {
+  if (search.attached.has(mountId)) return true;
+  const table = tableOf(pid);
+  // Who has ended meanwhile holds nothing.
+  if (typeof table === "string") return table === "gone";
+  learn(search, table);
+  return search.attached.has(mountId);
 }
 
 function findContents(uuids: readonly Incarnation[], places: readonly string[]): readonly Content[] {
@@ -112,7 +129,7 @@ export function* linksOf(pid: number, devices: ReadonlySet<string>): Generator<s
   }
 }
 
-function heldThrough(link: string, search: Search): readonly Incarnation[] {
+function heldThrough(pid: number, link: string, search: Search): readonly Incarnation[] {
   const path = linkOf(link);
   // An empty one was too long to be told.
   if (path === undefined || (path !== "" && !path.startsWith("/"))) return [];
@@ -126,7 +143,7 @@ function heldThrough(link: string, search: Search): readonly Incarnation[] {
   if (itself.length > 0) return itself.map(({ uuid }) => uuid);
   const mountId = tableId(link, stat, search);
   if (mountId === undefined) return [];
-  if (search.attached.has(mountId)) return search.mounts.get(mountId) ?? [];
+  if (isAttached(mountId, pid, search)) return search.mounts.get(mountId) ?? [];
   return heldDetached({ link, path, stat }, contents, search.above);
 }
 

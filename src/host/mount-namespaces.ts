@@ -25,6 +25,20 @@ export function ownTable(): NamespaceTable {
   return { namespace: "host", pid: process.pid, text: readTable("/proc/self") };
 }
 
+/** The ids of its mounts. */
+export function idsIn({ text }: NamespaceTable): ReadonlySet<string> {
+  return new Set(Array.from(text.matchAll(/^\d+/gm), ([id]) => id));
+}
+
+/**
+ * The one that a process sees now.
+ * @throws `unavailable` it cannot be told
+ */
+export function tableOf(pid: number): NamespaceTable | "gone" | "forbidden" {
+  const table = tell(pid, () => readTable(`/proc/${pid}`));
+  return typeof table === "string" ? table : { namespace: "unknown", pid, text: table.text };
+}
+
 /**
  * All but the daemon's own. A thread may live elsewhere than its process; looking for such costs a link for every
  * thread of the machine.

@@ -6,7 +6,7 @@ import { describeProcess } from "../../src/host/processes.ts";
 import { MS, mount, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
 import type { Holders } from "../../src/ports/holders.ts";
 import { mayMount } from "../e2e/privileges.ts";
-import { type Resident, type ResidentOptions, startResident } from "../support/resident.ts";
+import { manyComeAndGo, type Resident, type ResidentOptions, startResident } from "../support/resident.ts";
 
 let base: string;
 let db: string;
@@ -17,6 +17,8 @@ const mounts: string[] = [];
 beforeEach(() => {
   // Both need their escapes in mount tables.
   base = mkdtempSync(`${realpathSync(tmpdir())}/holdfast directory\\holders-`);
+  // A file system of its own: who sits in what a neighbouring test has detached could be in any directory of theirs.
+  if (mayMount) mounted("none", base, "tmpfs");
   db = `${base}/srv/db`;
   for (const path of [`${db}/inside/deeper`, `${base}/srv/db2`, `${base}/elsewhere`])
     mkdirSync(path, { recursive: true });
@@ -129,5 +131,10 @@ describe.runIf(mayMount)("ofDirectories across mounts", () => {
     await start(`exec 3<"${base}/elsewhere/db2/file"`, { cwd: `${base}/elsewhere/db2` });
     umount2(mounts.pop() ?? "", UMOUNT.DETACH);
     expect(await pidsOf(db)).toEqual([sitting.pid, reading.pid].toSorted());
+  });
+
+  test("does not mean those who come with mounts of their own while it is looked", async () => {
+    await start(manyComeAndGo(`${base}/elsewhere`));
+    for (let round = 0; round < 100; round += 1) expect(await holders.ofDirectories([db])).toEqual([]);
   });
 });

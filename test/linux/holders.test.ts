@@ -7,7 +7,7 @@ import { createHolders } from "../../src/host/holders.ts";
 import { MS, mount, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
 import type { Holders } from "../../src/ports/holders.ts";
 import { mayMount } from "../e2e/privileges.ts";
-import { type Resident, type ResidentOptions, startResident } from "../support/resident.ts";
+import { manyComeAndGo, type Resident, type ResidentOptions, startResident } from "../support/resident.ts";
 
 let root: string;
 let uuid: Incarnation;
@@ -18,6 +18,11 @@ const mounts: string[] = [];
 
 beforeEach(() => {
   root = mkdtempSync(`${realpathSync(tmpdir())}/holdfast holders-`);
+  // A file system of its own: who sits in what a neighbouring test has detached could be in any directory of theirs.
+  if (mayMount) {
+    mount("none", root, "tmpfs", 0);
+    mounts.push(root);
+  }
   uuid = randomUUID() as Incarnation;
   content = `${root}/volumes/${uuid}/content`;
   mkdirSync(`${content}/inside/deeper`, { recursive: true });
@@ -197,6 +202,11 @@ describe.runIf(mayMount)("holders across mount namespaces", () => {
     for (let round = 0; round < 20; round += 1) {
       expect((await holders.mounts([uuid], "elsewhere")).length).toBeGreaterThanOrEqual(1);
     }
+  });
+
+  test("processes that come with mounts of their own while it is looked are not meant", async () => {
+    await start(manyComeAndGo(`${root}/sandbox`));
+    for (let round = 0; round < 300; round += 1) expect(await holders.processes([uuid])).toEqual([]);
   });
 });
 

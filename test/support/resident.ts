@@ -37,3 +37,13 @@ export async function startResident(script: string, options: ResidentOptions = {
     },
   };
 }
+
+/**
+ * A script: short-lived processes, each in a new mount namespace with a file open that has no name any more.
+ * @param directory where their files are made
+ */
+export function manyComeAndGo(directory: string): string {
+  const life = `exec 3>"$0.$$"; rm "$0.$$"; exec sleep 0.02`;
+  const one = `unshare -m --propagation private sh -c '${life}' "${directory}/gone"`;
+  return `for lane in 1 2 3; do while :; do ${one} || exit; done & done`;
+}
