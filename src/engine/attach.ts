@@ -70,7 +70,8 @@ export async function attachVolumes(parts: Parts, actor: Actor, asked: AttachPla
   try {
     await held;
     const copies = await copiesOf(parts, request.container, toUnmount);
-    if (copies.length > 0) await refuseIfBusyElsewhere(parts, request.container, copies);
+    const busy = await busyElsewhere(parts, request.container, copies);
+    if (busy !== undefined) throw busy;
     for (const attachment of toMount) {
       mounted.push(await mount(parts, request, attachment));
       await giveToGroup(parts, request, attachment);
@@ -135,14 +136,14 @@ export async function detachVolumes(
   const container = await parts.ledger.read((state) => state.containers.get(id));
   if (container === undefined) return forgive(parts, id);
   const mounts = container.attachments.filter((attachment) => attachment.phase !== "lingering");
-  const copies = await copiesOf(parts, id, mounts);
-  if (copies.length > 0 && !force) await refuseIfBusyElsewhere(parts, id, copies);
-  await parts.ledger.transact({ ...RELEASE, ...why }, (tx) => setPhase(tx, id, mounts, "detaching"));
+  const intended = parts.ledger.transact({ ...RELEASE, ...why }, (tx) => setPhase(tx, id, mounts, "detaching"));
+  // The kernel is asked while the intent is on its way to the store.
+  const [copies] = await Promise.all([copiesOf(parts, id, mounts), intended]);
 
   const unmounted: Attachment[] = [];
   const lingering: Attachment[] = [];
-  let refusal: unknown;
-  for (const attachment of mounts.toReversed()) {
+  let refusal = force ? undefined : await busyElsewhere(parts, id, copies);
+  for (const attachment of refusal === undefined ? mounts.toReversed() : []) {
     try {
       const outcome = await takeAway(parts, mountedAt(parts, container, attachment), { force });
       parts.observations.mounts.delete(attachmentKey(id, attachment.uuid));
@@ -361,10 +362,15 @@ async function stillHeld(
   return copied.filter(({ uuid }) => [...kept, ...processes].some((held) => held.uuid === uuid));
 }
 
-/** The kernel tells whether our own mount is busy, but not whether a copy of it in a container is. */
-async function refuseIfBusyElsewhere(parts: Parts, id: ContainerId, copies: readonly HeldMount[]): Promise<void> {
-  const processes = await parts.holders.processes([...new Set(copies.map((copy) => copy.uuid))]);
-  if (processes.length > 0) throw busy(parts, id, processes);
+/** The kernel tells whether our own mount is busy, but not whether a copy of it in a container is; what it says of that. */
+async function busyElsewhere(parts: Parts, id: ContainerId, copies: readonly HeldMount[]): Promise<unknown> {
+  if (copies.length === 0) return undefined;
+  try {
+    const processes = await parts.holders.processes([...new Set(copies.map((copy) => copy.uuid))]);
+    return processes.length === 0 ? undefined : busyWith(parts, id, processes);
+  } catch (error) {
+    return error;
+  }
 }
 
 async function withProcesses(
@@ -376,10 +382,10 @@ async function withProcesses(
   if (codeOf(error) !== "busy") return error;
   // Who it is may not be found out; that it is busy is known.
   const processes = await parts.holders.processes([attachment.uuid]).catch(() => []);
-  return busy(parts, container.id, processes, error);
+  return busyWith(parts, container.id, processes, error);
 }
 
-function busy(
+function busyWith(
   parts: Parts,
   id: ContainerId,
   processes: readonly { readonly uuid: Incarnation; readonly pid: number; readonly command: string }[],

@@ -7,12 +7,15 @@ import type { Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import { type NamespaceTable, otherTables, ownTable } from "./mount-namespaces.ts";
 import { parseMountTable } from "./mount-table.ts";
-import { type ForeignMount, findForeignMounts } from "./namespace-walk.ts";
+import { type ForeignMount, findForeignMounts, type KnownMounts } from "./namespace-walk.ts";
 import { describeProcess } from "./processes.ts";
 
 export type Scope = "everywhere" | "elsewhere";
 
 const CONTENT = /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/content(?![^/ ])/g;
+
+/** Each attach and detach looks: on a node with many containers asking for every mount would cost milliseconds. */
+const known: KnownMounts = new Map();
 
 /** The incarnations whose content a path is, or lies in. */
 export function incarnationsIn(path: string): readonly Incarnation[] {
@@ -28,7 +31,8 @@ export function incarnationsIn(path: string): readonly Incarnation[] {
 export function findHeldMounts(uuids: readonly Incarnation[], scope: Scope): readonly HeldMount[] {
   const wanted = new Set(uuids);
   const own = scope === "everywhere" ? heldIn(ownTable(), wanted) : [];
-  const foreign = findForeignMounts(wanted, incarnationsIn);
+  // Where content is to be deleted, nothing is taken from an earlier look.
+  const foreign = findForeignMounts(wanted, scope === "elsewhere" ? { incarnationsIn, known } : { incarnationsIn });
   if (foreign?.length === 0) return own;
   const attributed = [...otherTables({ threads: scope === "everywhere" })].flatMap((table) => heldIn(table, wanted));
   return [...own, ...attributed, ...withoutProcess(foreign ?? [], attributed)];

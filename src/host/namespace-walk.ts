@@ -14,23 +14,36 @@ export interface ForeignMount {
 }
 
 /**
- * @param incarnationsIn the volumes whose content the root of a mount is, or lies in
- * @returns `undefined` where the kernel (before 6.12) or our privileges cannot tell
+ * The volumes whose content mounts show, by the kernel's ids, which it gives only once. A mount shows the same directory
+ * as long as it lives; only who moves that one by its path makes it another volume's.
  */
+export type KnownMounts = Map<bigint, readonly Incarnation[]>;
+
+export interface LookOptions {
+  /** The volumes whose content the root of a mount is, or lies in. */
+  readonly incarnationsIn: (root: string) => readonly Incarnation[];
+  /** What an earlier look found is not asked for again; holds what there is now afterwards. */
+  readonly known?: KnownMounts;
+}
+
+/** @returns `undefined` where the kernel (before 6.12) or our privileges cannot tell */
 export function findForeignMounts(
   wanted: ReadonlySet<Incarnation>,
-  incarnationsIn: (root: string) => readonly Incarnation[],
+  { incarnationsIn, known = new Map() }: LookOptions,
 ): readonly ForeignMount[] | undefined {
   return asFarAsTold(() => {
     const found: ForeignMount[] = [];
+    const gone = new Set(known.keys());
     for (const namespaceId of otherNamespaces()) {
       for (const mountId of mountsOf(namespaceId)) {
-        const root = ifThere(() => mountRootOf(mountId, namespaceId));
-        for (const uuid of root === undefined ? [] : incarnationsIn(root)) {
-          if (wanted.has(uuid)) found.push({ uuid, namespaceId, mountId });
-        }
+        gone.delete(mountId);
+        const root = known.has(mountId) ? undefined : ifThere(() => mountRootOf(mountId, namespaceId));
+        if (root !== undefined) known.set(mountId, incarnationsIn(root));
+        const shown = known.get(mountId) ?? [];
+        for (const uuid of shown) if (wanted.has(uuid)) found.push({ uuid, namespaceId, mountId });
       }
     }
+    for (const mountId of gone) known.delete(mountId);
     return found;
   });
 }

@@ -2,7 +2,7 @@ import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { incarnationsIn } from "../../src/host/held-mounts.ts";
-import { findForeignMounts } from "../../src/host/namespace-walk.ts";
+import { findForeignMounts, type KnownMounts } from "../../src/host/namespace-walk.ts";
 import { MS, mount, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
 import { startContainer } from "../support/container.ts";
 import { MountPlace } from "../support/mount-place.ts";
@@ -26,14 +26,14 @@ describe.skipIf(!isRoot)("findForeignMounts", () => {
     mount(volume.content, target, null, MS.BIND);
     const container = await startContainer("private");
     umount2(target, UMOUNT.NOFOLLOW);
-    const seen = findForeignMounts(wanted, incarnationsIn);
+    const seen = findForeignMounts(wanted, { incarnationsIn });
     // A kernel before 6.12 cannot tell; then processes are asked.
     if (seen === undefined) return container.stop();
     expect(seen.map(({ uuid }) => uuid)).toEqual([volume.uuid]);
     renameSync(join(place.root, "disk/volumes"), join(place.root, "disk/trash"));
-    expect(findForeignMounts(wanted, incarnationsIn)).toHaveLength(1);
+    expect(findForeignMounts(wanted, { incarnationsIn })).toHaveLength(1);
     await container.stop();
-    await expect.poll(() => findForeignMounts(wanted, incarnationsIn)).toEqual([]);
+    await expect.poll(() => findForeignMounts(wanted, { incarnationsIn })).toEqual([]);
   });
 
   test("leaves out our own namespace and other volumes", async () => {
@@ -45,7 +45,37 @@ describe.skipIf(!isRoot)("findForeignMounts", () => {
     const target2 = join(place.sandbox(), "data");
     mkdirSync(target2);
     mount(ours.content, target2, null, MS.BIND);
-    expect(findForeignMounts(new Set([ours.uuid]), incarnationsIn) ?? []).toEqual([]);
+    expect(findForeignMounts(new Set([ours.uuid]), { incarnationsIn }) ?? []).toEqual([]);
     await container.stop();
+  });
+
+  test("asks for each mount once where it may remember, and forgets those that are gone", async () => {
+    const [first, second] = [place.volume(), place.volume()];
+    const [here, there] = [join(place.sandbox(), "data"), join(place.sandbox(), "data")];
+    for (const target of [here, there]) mkdirSync(target);
+    const known: KnownMounts = new Map();
+    const asked: string[] = [];
+    const look = (): readonly string[] | undefined => {
+      const remember = (root: string) => {
+        asked.push(root);
+        return incarnationsIn(root);
+      };
+      const found = findForeignMounts(new Set([first.uuid, second.uuid]), { incarnationsIn: remember, known });
+      return found?.map(({ uuid }) => uuid);
+    };
+    mount(first.content, here, null, MS.BIND);
+    const container = await startContainer("private");
+    umount2(here, UMOUNT.NOFOLLOW);
+    if (look() === undefined) return container.stop();
+    const timesAsked = asked.filter((root) => root.includes(first.uuid)).length;
+    mount(second.content, there, null, MS.BIND);
+    const other = await startContainer("private");
+    umount2(there, UMOUNT.NOFOLLOW);
+    expect(new Set(look())).toEqual(new Set([first.uuid, second.uuid]));
+    expect(asked.filter((root) => root.includes(first.uuid))).toHaveLength(timesAsked);
+    await container.stop();
+    await expect.poll(look).toEqual([second.uuid]);
+    expect([...known.values()].flat()).not.toContain(first.uuid);
+    await other.stop();
   });
 });
