@@ -17,7 +17,7 @@ export interface VolumeName {
 }
 
 /**
- * @throws `in_use` when another mount namespace shows an exclusive one of these volumes, which no container has
+ * @throws `in_use` when any mount namespace shows an exclusive one of these volumes, which no container has
  * @throws `unavailable` when that cannot be ruled out
  */
 export async function requireHeldByNobody(
@@ -40,7 +40,7 @@ async function findHeld(
 ): Promise<HeldMount | undefined> {
   const uuids = volumes.map(({ uuid }) => uuid);
   for (let look = 1; ; look += 1) {
-    const mounts = await parts.holders.mounts(uuids, "elsewhere");
+    const mounts = await parts.holders.mounts(uuids, "anywhere");
     const held = mounts.find(({ uuid }) => isFree(parts, container, uuid));
     if (held?.pid !== NOBODY || look === LOOKS_MAX) return held;
   }
@@ -56,10 +56,13 @@ function isFree(parts: Parts, container: ContainerId, uuid: Incarnation): boolea
     );
 }
 
-function inUse(volume: Volume, container: ContainerId, { pid, command, cgroup, mountPoint }: HeldMount): HoldfastError {
-  return new HoldfastError(
-    "in_use",
-    `Cannot attach volume ${nameOf(volume)} to container ${container}: process ${pid} (${command}, ${cgroup}) has it at ${mountPoint}`,
-    { details: { pids: [pid] } },
-  );
+function inUse(volume: Volume, container: ContainerId, held: HeldMount): HoldfastError {
+  const { namespace, pid, command, cgroup, mountPoint } = held;
+  const action = `Cannot attach volume ${nameOf(volume)} to container ${container}`;
+  if (namespace === "host") {
+    const reason = `it is mounted at ${mountPoint} already, for no container that is known: unmount it there`;
+    return new HoldfastError("in_use", `${action}: ${reason}`);
+  }
+  const reason = `process ${pid} (${command}, ${cgroup}) has it at ${mountPoint}`;
+  return new HoldfastError("in_use", `${action}: ${reason}`, { details: { pids: [pid] } });
 }

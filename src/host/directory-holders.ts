@@ -6,7 +6,7 @@ import { posix } from "node:path";
 import type { DirectoryHolder } from "../ports/holders.ts";
 import { type Asked, type AskedDirectories, askFor, below, bytesOf, type Mount } from "./asked-directories.ts";
 import { findInside } from "./directory-processes.ts";
-import { tablesIn } from "./held-mounts.ts";
+import { mountTables } from "./held-mounts.ts";
 import type { NamespaceTable } from "./mount-namespaces.ts";
 import { parseMountTable } from "./mount-table.ts";
 import { asFarAsTold, ifThere, mountsOf, otherNamespaces } from "./namespace-walk.ts";
@@ -23,7 +23,7 @@ export function findDirectoryHolders(directories: readonly string[]): readonly D
   const found: DirectoryHolder[] = [];
   const own = new Map<string, Mount>();
   const attached = new Set<string>();
-  for (const table of tablesIn("everywhere")) {
+  for (const table of mountTables()) {
     const isOwn = table.namespace === "host";
     const mounts = mountsIn(table);
     for (const mount of mounts) {

@@ -4,18 +4,25 @@
  * incarnation is a random name, so these two components tell it wherever the disk lies.
  */
 import type { Incarnation } from "../domain/units.ts";
-import type { HeldMount } from "../ports/holders.ts";
+import type { HeldMount, Scope } from "../ports/holders.ts";
 import { type NamespaceTable, otherTables, ownTable } from "./mount-namespaces.ts";
 import { parseMountTable } from "./mount-table.ts";
-import { type ForeignMount, findForeignMounts, type KnownMounts } from "./namespace-walk.ts";
+import {
+  findShownMounts,
+  type KnownMounts,
+  type LookOptions,
+  OWN_NAMESPACE,
+  type ShownMount,
+} from "./namespace-walk.ts";
 import { describeProcess } from "./processes.ts";
-
-export type Scope = "everywhere" | "elsewhere";
 
 const CONTENT = /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/content(?![^/ ])/g;
 
 /** Each attach and detach looks: on a node with many containers asking for every mount would cost milliseconds. */
-const known: KnownMounts = new Map();
+const known: Readonly<Record<Exclude<Scope, "everywhere">, KnownMounts>> = {
+  anywhere: new Map(),
+  elsewhere: new Map(),
+};
 
 /** The incarnations whose content a path is, or lies in. */
 export function incarnationsIn(path: string): readonly Incarnation[] {
@@ -23,28 +30,36 @@ export function incarnationsIn(path: string): readonly Incarnation[] {
 }
 
 /**
- * Every mount of these volumes, or of something in them; `elsewhere` leaves out our own namespace. Where the kernel
- * can tell that no other namespace has any, no process is looked at; otherwise processes are asked, which also says
- * who they are.
+ * Every mount of these volumes, or of something in them, as `Holders.mounts`. Where the kernel can tell that no other
+ * namespace has any, no process is looked at; otherwise processes are asked, which also says who they are.
  * @throws `unavailable` when a namespace cannot be ruled out
  */
 export function findHeldMounts(uuids: readonly Incarnation[], scope: Scope): readonly HeldMount[] {
   const wanted = new Set(uuids);
-  const own = scope === "everywhere" ? heldIn(ownTable(), wanted) : [];
-  // Where content is to be deleted, nothing is taken from an earlier look.
-  const foreign = findForeignMounts(wanted, scope === "elsewhere" ? { incarnationsIn, known } : { incarnationsIn });
+  const shown = findShownMounts(wanted, lookOf(scope));
+  const foreign = shown?.filter(({ namespaceId }) => namespaceId !== OWN_NAMESPACE);
+  const isOwnRuledOut = scope === "elsewhere" || (scope === "anywhere" && shown?.length === foreign?.length);
+  const own = isOwnRuledOut && shown !== undefined ? [] : heldIn(ownTable(), wanted);
   if (foreign?.length === 0) return own;
   const attributed = [...otherTables({ threads: scope === "everywhere" })].flatMap((table) => heldIn(table, wanted));
   return [...own, ...attributed, ...withoutProcess(foreign ?? [], attributed)];
 }
 
-export function* tablesIn(scope: Scope): Generator<NamespaceTable> {
-  if (scope === "everywhere") yield ownTable();
-  yield* otherTables({ threads: scope === "everywhere" });
+function lookOf(scope: Scope): LookOptions {
+  // Where content is to be deleted, nothing is taken from an earlier look; and our own table is read in any case.
+  return scope === "everywhere"
+    ? { incarnationsIn }
+    : { incarnationsIn, known: known[scope], own: scope === "anywhere" };
+}
+
+/** All there are, ours first. */
+export function* mountTables(): Generator<NamespaceTable> {
+  yield ownTable();
+  yield* otherTables({ threads: true });
 }
 
 /** What no process shows is held all the same: by a namespace that is kept by a bind of its link alone. */
-function withoutProcess(foreign: readonly ForeignMount[], attributed: readonly HeldMount[]): HeldMount[] {
+function withoutProcess(foreign: readonly ShownMount[], attributed: readonly HeldMount[]): HeldMount[] {
   return foreign
     .filter(({ uuid }) => !attributed.some((mount) => mount.uuid === uuid))
     .map(({ uuid, namespaceId, mountId }) => ({

@@ -8,7 +8,7 @@ import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Incarnation } from "../domain/units.ts";
 import type { HoldingProcess } from "../ports/holders.ts";
-import { heldIn, incarnationsIn, tablesIn } from "./held-mounts.ts";
+import { heldIn, incarnationsIn, mountTables } from "./held-mounts.ts";
 import { SCOPE } from "./incarnation.ts";
 import { tableIdOf } from "./mount-id.ts";
 import { idsIn, type NamespaceTable, tableOf } from "./mount-namespaces.ts";
@@ -72,7 +72,7 @@ function prepare(uuids: readonly Incarnation[], diskRoots: readonly string[]): S
     attached: new Set(),
     tableIds: new Map(),
   };
-  for (const table of tablesIn("everywhere")) learn(search, table);
+  for (const table of mountTables()) learn(search, table);
   return search;
 }
 

@@ -1,14 +1,14 @@
 /**
- * Which volumes other mount namespaces show, by asking the kernel for every namespace and its mounts: no process is
- * looked at, so it takes microseconds a namespace, and sees those that no process lives in.
+ * Which volumes mount namespaces show, by asking the kernel for every namespace and its mounts: no process is looked at,
+ * so it takes microseconds a namespace, and sees those that no process lives in.
  */
 import { closeSync, openSync } from "node:fs";
 import type { Incarnation } from "../domain/units.ts";
 import { isErrno, listmount, mountRootOf, neighbourNamespace } from "./syscalls.ts";
 
-export interface ForeignMount {
+export interface ShownMount {
   readonly uuid: Incarnation;
-  /** The kernel's id of the namespace. */
+  /** The kernel's id of the namespace, 0 for our own. */
   readonly namespaceId: bigint;
   readonly mountId: bigint;
 }
@@ -24,17 +24,22 @@ export interface LookOptions {
   readonly incarnationsIn: (root: string) => readonly Incarnation[];
   /** What an earlier look found is not asked for again; holds what there is now afterwards. */
   readonly known?: KnownMounts;
+  /** In our own namespace too. */
+  readonly own?: boolean;
 }
 
+/** The kernel's name for our own. */
+export const OWN_NAMESPACE = 0n;
+
 /** @returns `undefined` where the kernel (before 6.12) or our privileges cannot tell */
-export function findForeignMounts(
+export function findShownMounts(
   wanted: ReadonlySet<Incarnation>,
-  { incarnationsIn, known = new Map() }: LookOptions,
-): readonly ForeignMount[] | undefined {
+  { incarnationsIn, known = new Map(), own = false }: LookOptions,
+): readonly ShownMount[] | undefined {
   return asFarAsTold(() => {
-    const found: ForeignMount[] = [];
+    const found: ShownMount[] = [];
     const gone = new Set(known.keys());
-    for (const namespaceId of otherNamespaces()) {
+    for (const namespaceId of own ? [OWN_NAMESPACE, ...otherNamespaces()] : otherNamespaces()) {
       for (const mountId of mountsOf(namespaceId)) {
         gone.delete(mountId);
         const root = known.has(mountId) ? undefined : ifThere(() => mountRootOf(mountId, namespaceId));

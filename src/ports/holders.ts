@@ -36,12 +36,18 @@ export interface DirectoryHolder {
   readonly pid?: number;
 }
 
+/**
+ * Where mounts are looked for: `everywhere`, afresh; `anywhere`, where what a mount showed when it was first seen counts,
+ * which is cheaper; or the same `elsewhere`, without the daemon's own namespace.
+ */
+export type Scope = "everywhere" | "anywhere" | "elsewhere";
+
 export interface Holders {
   /**
-   * Mounts of these volumes. `elsewhere` leaves out the daemon's own namespace, which is cheaper.
+   * Mounts of these volumes.
    * @throws `unavailable` when a namespace cannot be ruled out (unknown means in use); the message names the process
    */
-  mounts(uuids: readonly Incarnation[], scope: "everywhere" | "elsewhere"): Promise<readonly HeldMount[]>;
+  mounts(uuids: readonly Incarnation[], scope: Scope): Promise<readonly HeldMount[]>;
   /** Processes inside these volumes, in any namespace. A scan of every process: for refusals and doctor, not for the fast path. */
   processes(uuids: readonly Incarnation[]): Promise<readonly HoldingProcess[]>;
   /**

@@ -164,10 +164,10 @@ async function settle(): Promise<void> {
 }
 
 /** Puts `ads/plain` into a sandbox, with content; returns the sandbox. */
-async function attach(): Promise<string> {
-  const sandbox = path.join(place.dir, "sandbox");
+async function attach(name = "sandbox"): Promise<string> {
+  const sandbox = path.join(place.dir, name);
   await mkdir(sandbox, { recursive: true });
-  await call("PUT", "/v1/containers/web-1", { sandbox, volumes: [{ role: "ads", id: "plain" }] });
+  await call("PUT", `/v1/containers/of-${name}`, { sandbox, volumes: [{ role: "ads", id: "plain" }] });
   return sandbox;
 }
 
@@ -302,7 +302,9 @@ describe("a lost checkpoint", () => {
     expect((await rebuild()).stdout).toContain(`Still mounted: ads/plain at ${sandbox}/data, unmount it first\n`);
     await daemon.start();
     // Whoever made a mount namespace meanwhile has a copy of the mount.
-    await expect(attach()).rejects.toThrow(/something is mounted there already|has it at/);
+    const isInUse = /is mounted at .*\/sandbox\/data already|has it at/;
+    await expect(attach()).rejects.toThrow(isInUse);
+    await expect(attach("other")).rejects.toThrow(isInUse);
     await run("umount", path.join(sandbox, "data"));
     await attach();
     expect(await readFile(path.join(sandbox, "data/content"), "utf8")).toBe("plain");

@@ -82,6 +82,17 @@ describe("attach", () => {
     expect(rig.mounter.places()).toEqual([]);
   });
 
+  test("an exclusive volume that is mounted here for nobody we know is refused, saying where", async () => {
+    const rig = await furnished();
+    rig.holders.holdHere((await rig.live("db")).uuid, "/old/data");
+    expect(await refusalOf(rig.attach({ volumes: [wanted("db")] }))).toMatchObject({
+      code: "in_use",
+      message:
+        "Cannot attach volume ads/db to container web: it is mounted at /old/data already, for no container that is known: unmount it there",
+    });
+    expect(rig.mounter.places()).toEqual([]);
+  });
+
   test("an exclusive volume is refused when a namespace without processes keeps it", async () => {
     const rig = await furnished();
     rig.holders.holdElsewhere((await rig.live("db")).uuid, 0);

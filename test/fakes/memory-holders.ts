@@ -1,5 +1,5 @@
 import type { Incarnation } from "../../src/domain/units.ts";
-import type { DirectoryHolder, HeldMount, Holders, HoldingProcess } from "../../src/ports/holders.ts";
+import type { DirectoryHolder, HeldMount, Holders, HoldingProcess, Scope } from "../../src/ports/holders.ts";
 
 /** Holders that are as they were put. */
 export class MemoryHolders implements Holders {
@@ -43,11 +43,11 @@ export class MemoryHolders implements Holders {
     }
   }
 
-  async mounts(uuids: readonly Incarnation[], scope: "everywhere" | "elsewhere"): Promise<readonly HeldMount[]> {
+  async mounts(uuids: readonly Incarnation[], scope: Scope): Promise<readonly HeldMount[]> {
     this.looks += 1;
     this.#failIfTold();
     const found = this.held.filter(
-      (mount) => uuids.includes(mount.uuid) && (scope === "everywhere" || mount.namespace !== "host"),
+      (mount) => uuids.includes(mount.uuid) && (scope !== "elsewhere" || mount.namespace !== "host"),
     );
     this.afterLook();
     return found;

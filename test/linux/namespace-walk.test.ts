@@ -2,14 +2,14 @@ import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { incarnationsIn } from "../../src/host/held-mounts.ts";
-import { findForeignMounts, type KnownMounts } from "../../src/host/namespace-walk.ts";
+import { findShownMounts, type KnownMounts } from "../../src/host/namespace-walk.ts";
 import { MS, mount, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
 import { startContainer } from "../support/container.ts";
 import { MountPlace } from "../support/mount-place.ts";
 
 const isRoot = process.getuid?.() === 0;
 
-describe.skipIf(!isRoot)("findForeignMounts", () => {
+describe.skipIf(!isRoot)("findShownMounts", () => {
   let place: MountPlace;
 
   beforeEach(() => {
@@ -26,14 +26,14 @@ describe.skipIf(!isRoot)("findForeignMounts", () => {
     mount(volume.content, target, null, MS.BIND);
     const container = await startContainer("private");
     umount2(target, UMOUNT.NOFOLLOW);
-    const seen = findForeignMounts(wanted, { incarnationsIn });
+    const seen = findShownMounts(wanted, { incarnationsIn });
     // A kernel before 6.12 cannot tell; then processes are asked.
     if (seen === undefined) return container.stop();
     expect(seen.map(({ uuid }) => uuid)).toEqual([volume.uuid]);
     renameSync(join(place.root, "disk/volumes"), join(place.root, "disk/trash"));
-    expect(findForeignMounts(wanted, { incarnationsIn })).toHaveLength(1);
+    expect(findShownMounts(wanted, { incarnationsIn })).toHaveLength(1);
     await container.stop();
-    await expect.poll(() => findForeignMounts(wanted, { incarnationsIn })).toEqual([]);
+    await expect.poll(() => findShownMounts(wanted, { incarnationsIn })).toEqual([]);
   });
 
   test("leaves out our own namespace and other volumes", async () => {
@@ -45,7 +45,7 @@ describe.skipIf(!isRoot)("findForeignMounts", () => {
     const target2 = join(place.sandbox(), "data");
     mkdirSync(target2);
     mount(ours.content, target2, null, MS.BIND);
-    expect(findForeignMounts(new Set([ours.uuid]), { incarnationsIn }) ?? []).toEqual([]);
+    expect(findShownMounts(new Set([ours.uuid]), { incarnationsIn }) ?? []).toEqual([]);
     await container.stop();
   });
 
@@ -60,7 +60,7 @@ describe.skipIf(!isRoot)("findForeignMounts", () => {
         asked.push(root);
         return incarnationsIn(root);
       };
-      const found = findForeignMounts(new Set([first.uuid, second.uuid]), { incarnationsIn: remember, known });
+      const found = findShownMounts(new Set([first.uuid, second.uuid]), { incarnationsIn: remember, known });
       return found?.map(({ uuid }) => uuid);
     };
     mount(first.content, here, null, MS.BIND);
