@@ -15,13 +15,13 @@ import {
 } from "../domain/records.ts";
 import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
-import type { MountedAt } from "../ports/mounter.ts";
+import type { Mounted, MountedAt, MountRequest } from "../ports/mounter.ts";
 import type { ProcessRequest } from "../ports/processes.ts";
 import { type ChosenPlan, withInstance } from "./app-choice.ts";
 import type { AttachPlan } from "./attach-plan.ts";
 import type { AttachRequest } from "./engine.ts";
 import { diskOfVolume, rootOf } from "./handed-ports.ts";
-import { requireHeldByNobody } from "./in-use.ts";
+import { mustBeAlone, requireHeldByNobody } from "./in-use.ts";
 import type { CommitKind } from "./ledger.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
@@ -50,25 +50,17 @@ function identify(parts: Parts, request: ProcessRequest): ContainerProcess {
 export async function attachVolumes(parts: Parts, actor: Actor, asked: AttachPlan): Promise<void> {
   let request: ChosenPlan = asked;
   const by = actorName(actor);
-  const decided = parts.ledger.transact({ ...BOOT_SCOPED, by }, (tx) => {
+  const { toMount, toUnmount } = await parts.ledger.transact({ ...BOOT_SCOPED, by }, (tx) => {
     // Which instance an app gives depends on who has the others at this moment.
     request = withInstance(parts, tx.state, asked);
     return decideAttach(tx, { ...request, id: request.container }, attachContext(parts, actor));
   });
-  // The kernel is asked while the intent is on its way to the store.
-  const held =
-    asked.app === undefined
-      ? requireHeldByNobody(parts, asked.container, asked.volumes)
-      : decided.then(() => requireHeldByNobody(parts, request.container, request.volumes));
-  held.catch(() => undefined);
-  const { toMount, toUnmount } = await decided;
   if (toMount.length === 0 && toUnmount.length === 0) return noteInstance(parts, request, by);
 
   const mounted: Attachment[] = [];
   const unmounted: Attachment[] = [];
   let lingering: readonly Attachment[];
   try {
-    await held;
     const copies = await copiesOf(parts, request.container, toUnmount);
     const busy = await busyElsewhere(parts, request.container, copies);
     if (busy !== undefined) throw busy;
@@ -136,23 +128,20 @@ export async function detachVolumes(
   const container = await parts.ledger.read((state) => state.containers.get(id));
   if (container === undefined) return forgive(parts, id);
   const mounts = container.attachments.filter((attachment) => attachment.phase !== "lingering");
-  const intended = parts.ledger.transact({ ...RELEASE, ...why }, (tx) => setPhase(tx, id, mounts, "detaching"));
-  // The kernel is asked while the intent is on its way to the store.
-  const [copies] = await Promise.all([copiesOf(parts, id, mounts), intended]);
+  await parts.ledger.transact({ ...RELEASE, ...why }, (tx) => setPhase(tx, id, mounts, "detaching"));
 
   const unmounted: Attachment[] = [];
   const lingering: Attachment[] = [];
-  let refusal = force ? undefined : await busyElsewhere(parts, id, copies);
-  for (const attachment of refusal === undefined ? mounts.toReversed() : []) {
+  let refusal: unknown;
+  for (const attachment of mounts.toReversed()) {
     try {
-      const outcome = await takeAway(parts, mountedAt(parts, container, attachment), { force });
+      const outcome = await release(parts, container, attachment, { force });
       parts.observations.mounts.delete(attachmentKey(id, attachment.uuid));
       (outcome === "held" ? lingering : unmounted).push(attachment);
     } catch (error) {
       refusal ??= await withProcesses(parts, container, attachment, error);
     }
   }
-  lingering.push(...(await stillHeld(parts, id, unmounted, copies)));
 
   await parts.ledger.transact({ ...RELEASE, ...why }, (tx) => {
     replace(tx.state.containers.get(id), tx, (attachment) => {
@@ -163,6 +152,30 @@ export async function detachVolumes(
     releaseInstances(tx, id, uuidsOf([...unmounted, ...lingering]));
   });
   if (refusal !== undefined) throw refusal;
+}
+
+/** Takes away what a container has; `held` when somebody has it still. */
+async function release(
+  parts: Parts,
+  container: Container,
+  attachment: Attachment,
+  { force }: { readonly force: boolean },
+): Promise<"free" | "held"> {
+  const place = mountedAt(parts, container, attachment);
+  if (parts.ledger.state.containersOf(attachment.uuid).some(({ id }) => id !== container.id)) {
+    return takeAway(parts, place, { force });
+  }
+  try {
+    return await takeAway(parts, place, { force, alone: true });
+  } catch (error) {
+    if (codeOf(error) !== "in_use") throw error;
+  }
+  const copies = await copiesOf(parts, container.id, [attachment]);
+  const busy = force ? undefined : await busyElsewhere(parts, container.id, copies);
+  if (busy !== undefined) throw busy;
+  const outcome = await takeAway(parts, place, { force });
+  const kept = await stillHeld(parts, container.id, [attachment], copies);
+  return kept.length > 0 ? "held" : outcome;
 }
 
 /** Its process ended before it was taken away. */
@@ -199,21 +212,39 @@ function volumeOf(parts: Parts, uuid: Incarnation): Volume {
 
 async function mount(parts: Parts, request: AttachPlan, attachment: Attachment): Promise<Attachment> {
   const volume = volumeOf(parts, attachment.uuid);
+  const wanted: MountRequest = {
+    sandbox: request.sandbox,
+    ...(request.process === undefined ? {} : { process: request.process }),
+    containerPath: attachment.containerPath,
+    uuid: volume.uuid,
+    diskRoot: diskOfVolume(parts.disks, volume).root,
+    directory: volume.directory,
+    mode: attachment.mode,
+    ...(volume.firstAttachedAt === undefined ? { owner: request.owner ?? "sandbox" } : {}),
+  };
   try {
-    const mounted = await parts.mounter.attach({
-      sandbox: request.sandbox,
-      ...(request.process === undefined ? {} : { process: request.process }),
-      containerPath: attachment.containerPath,
-      uuid: volume.uuid,
-      diskRoot: diskOfVolume(parts.disks, volume).root,
-      directory: volume.directory,
-      mode: attachment.mode,
-      ...(volume.firstAttachedAt === undefined ? { owner: request.owner ?? "sandbox" } : {}),
-    });
+    const mounted = await (mustBeAlone(parts, request.container, volume)
+      ? mountAlone(parts, request.container, { volume, wanted })
+      : parts.mounter.attach(wanted));
     const madeMountpoint = mounted.madeMountpoint || isMadeByUs(parts, mounted.mountpoint);
     return { ...attachment, ...mounted, madeMountpoint, phase: "attached" };
   } catch (error) {
     throw withName(error, volume);
+  }
+}
+
+/** Who the mounter takes for somebody else may be nobody; it says nothing of who. */
+async function mountAlone(
+  parts: Parts,
+  container: ContainerId,
+  { volume, wanted }: { readonly volume: Volume; readonly wanted: MountRequest },
+): Promise<Mounted> {
+  try {
+    return await parts.mounter.attach({ ...wanted, alone: true });
+  } catch (error) {
+    if (codeOf(error) !== "in_use") throw error;
+    await requireHeldByNobody(parts, container, volume);
+    return await parts.mounter.attach(wanted);
   }
 }
 
@@ -244,14 +275,14 @@ function withName(error: unknown, volume: Volume): unknown {
 export async function takeAway(
   parts: Parts,
   place: MountedAt,
-  options: { readonly force: boolean },
+  { force, alone = false }: { readonly force: boolean; readonly alone?: boolean },
 ): Promise<"free" | "held"> {
   try {
-    await parts.mounter.detach(place, { lazy: false });
+    await parts.mounter.detach(place, { lazy: false, alone });
     return "free";
   } catch (error) {
     if (await isAwayAfterAll(parts, place, error)) return "free";
-    if (!options.force || codeOf(error) !== "busy") throw error;
+    if (!force || codeOf(error) !== "busy") throw error;
     await parts.mounter.detach(place, { lazy: true });
     return "held";
   }

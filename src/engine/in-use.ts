@@ -16,32 +16,23 @@ export interface VolumeName {
   readonly id: VolumeId;
 }
 
-/**
- * @throws `in_use` when any mount namespace shows an exclusive one of these volumes, which no container has
- * @throws `unavailable` when that cannot be ruled out
- */
-export async function requireHeldByNobody(
-  parts: Parts,
-  container: ContainerId,
-  names: readonly VolumeName[],
-): Promise<void> {
-  const volumes = names.flatMap(({ role, id }) => parts.ledger.state.live(role, id) ?? []);
-  const exclusive = volumes.filter((volume) => !volume.shared && isFree(parts, container, volume.uuid));
-  if (exclusive.length === 0 || parts.mounter.backend === "symlink") return;
-  const held = await findHeld(parts, container, exclusive);
-  const volume = exclusive.find(({ uuid }) => uuid === held?.uuid);
-  if (held !== undefined && volume !== undefined) throw inUse(volume, container, held);
+/** Whether nobody but this container, which is about to get it, may have the volume: not the books alone say so. */
+export function mustBeAlone(parts: Parts, container: ContainerId, volume: Volume): boolean {
+  return !volume.shared && parts.mounter.backend === "bind" && isFree(parts, container, volume.uuid);
 }
 
-async function findHeld(
-  parts: Parts,
-  container: ContainerId,
-  volumes: readonly Volume[],
-): Promise<HeldMount | undefined> {
-  const uuids = volumes.map(({ uuid }) => uuid);
+/**
+ * @throws `in_use` when any mount namespace shows the volume, which no container has
+ * @throws `unavailable` when that cannot be ruled out
+ */
+export async function requireHeldByNobody(parts: Parts, container: ContainerId, volume: Volume): Promise<void> {
+  const held = await findHeld(parts, container, volume.uuid);
+  if (held !== undefined) throw inUse(volume, container, held);
+}
+
+async function findHeld(parts: Parts, container: ContainerId, uuid: Incarnation): Promise<HeldMount | undefined> {
   for (let look = 1; ; look += 1) {
-    const mounts = await parts.holders.mounts(uuids, "anywhere");
-    const held = mounts.find(({ uuid }) => isFree(parts, container, uuid));
+    const [held] = isFree(parts, container, uuid) ? await parts.holders.mounts([uuid], "everywhere") : [];
     if (held?.pid !== NOBODY || look === LOOKS_MAX) return held;
   }
 }

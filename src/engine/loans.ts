@@ -11,7 +11,7 @@ import type { ContainerId, Incarnation } from "../domain/units.ts";
 import type { HeldMount } from "../ports/holders.ts";
 import { attachContext } from "./attach.ts";
 import type { LendRequest } from "./engine.ts";
-import { requireHeldByNobody } from "./in-use.ts";
+import { mustBeAlone, requireHeldByNobody } from "./in-use.ts";
 import type { CommitKind } from "./ledger.ts";
 import type { Parts } from "./parts.ts";
 
@@ -22,7 +22,10 @@ const RELEASE = { durable: false, releases: true } as const;
 const UNSEEN_MS = 120_000;
 
 export async function lendVolume(parts: Parts, actor: Actor, request: LendRequest): Promise<Volume> {
-  await requireHeldByNobody(parts, request.borrower, [request]);
+  const wanted = parts.ledger.state.live(request.role, request.id);
+  if (wanted !== undefined && mustBeAlone(parts, request.borrower, wanted)) {
+    await requireHeldByNobody(parts, request.borrower, wanted);
+  }
   const context = { ...attachContext(parts, actor), bootTimeMs: parts.clock.bootTimeMs() };
   const kind = { ...BOOT_SCOPED, by: context.by, because: `lent to ${request.runtime}` };
   return parts.ledger.transact(kind, (tx) => decideLoan(tx, request, context));

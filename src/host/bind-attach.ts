@@ -1,6 +1,7 @@
 /** Attaches a volume to a mountpoint in a sandbox. */
 import { HoldfastError } from "../domain/error.ts";
 import type { BindOrLink, Mounted, MountRequest } from "../ports/mounter.ts";
+import { requireShownNowhere } from "./alone.ts";
 import { bindRecord } from "./bind-identity.ts";
 import { removeMountpoint } from "./leftovers.ts";
 import { giveToOwner, ownerAt } from "./owner.ts";
@@ -36,6 +37,7 @@ export function attachBind(request: MountRequest): Mounted {
     const place = openPlace(request, action, keep);
     const content = keep(openContent(request.diskRoot, request.uuid, request.directory));
     refuseReadOnlyOfOthers(place, request);
+    if (request.alone === true) requireShownNowhere(request, action);
     const madeMountpoint = makeMountpoint(place);
     try {
       const target = keep(openTarget(place, request));

@@ -1,7 +1,8 @@
 /** Takes a bind mount of ours away, wherever it has gone, and leaves everything else. */
 import { basename, dirname } from "node:path";
 import { HoldfastError } from "../domain/error.ts";
-import type { MountedAt } from "../ports/mounter.ts";
+import type { DetachOptions, MountedAt } from "../ports/mounter.ts";
+import { requireShownHere } from "./alone.ts";
 import { isOurs, isRecordedMount, liesOnRecorded, recordedMount } from "./bind-identity.ts";
 import { type ContainerNamespace, unlessEnded } from "./container-namespace.ts";
 import { clear, clearPlace, removeIfMade } from "./leftovers.ts";
@@ -20,10 +21,11 @@ interface Release {
 }
 
 /** As `Mounter.detach`. */
-export function detachBind(mounted: MountedAt, { lazy }: { readonly lazy: boolean }): void {
+export function detachBind(mounted: MountedAt, { lazy, alone = false }: DetachOptions): void {
   const action = actionOf(mounted);
   const detach = (): void =>
     refusing(action, (keep) => {
+      if (alone) requireShownHere(mounted, action);
       const remains = openRemains(mounted, action, keep);
       if (remains === undefined) return clear(mounted);
       const { place, namespace } = remains;

@@ -75,7 +75,7 @@ function coveredBy(asked: AskedDirectories, mount: Mount, parent: Mount | undefi
 function withoutProcess(asked: AskedDirectories): readonly DirectoryHolder[] {
   const look = (): readonly DirectoryHolder[] =>
     [...otherNamespaces()].flatMap((namespaceId) => {
-      const mounts = mountsOf(namespaceId).flatMap((id) => {
+      const mounts = Array.from(mountsOf(namespaceId), BigInt).flatMap((id) => {
         const details = ifThere(() => mountDetails(id, { namespaceId }));
         return details === undefined ? [] : mountOfDetails(id, details);
       });

@@ -5,51 +5,25 @@
  */
 import type { Incarnation } from "../domain/units.ts";
 import type { HeldMount, Scope } from "../ports/holders.ts";
+import { CONTENT_PATH, incarnationsIn } from "./content-path.ts";
 import { type NamespaceTable, otherTables, ownTable } from "./mount-namespaces.ts";
 import { parseMountTable } from "./mount-table.ts";
-import {
-  findShownMounts,
-  type KnownMounts,
-  type LookOptions,
-  OWN_NAMESPACE,
-  type ShownMount,
-} from "./namespace-walk.ts";
+import { findShownMounts, OWN_NAMESPACE, type ShownMount } from "./namespace-walk.ts";
 import { describeProcess } from "./processes.ts";
 
-const CONTENT = /\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/content(?![^/ ])/g;
-
-/** Each attach and detach looks: on a node with many containers asking for every mount would cost milliseconds. */
-const known: Readonly<Record<Exclude<Scope, "everywhere">, KnownMounts>> = {
-  anywhere: new Map(),
-  elsewhere: new Map(),
-};
-
-/** The incarnations whose content a path is, or lies in. */
-export function incarnationsIn(path: string): readonly Incarnation[] {
-  return Array.from(path.matchAll(CONTENT), ([, uuid]) => uuid as Incarnation);
-}
-
 /**
- * Every mount of these volumes, or of something in them, as `Holders.mounts`. Where the kernel can tell that no other
- * namespace has any, no process is looked at; otherwise processes are asked, which also says who they are.
+ * Every mount of these volumes, or of something in them; `elsewhere` leaves out our own namespace. Where the kernel
+ * can tell that no other namespace has any, no process is looked at; otherwise processes are asked, which also says
+ * who they are.
  * @throws `unavailable` when a namespace cannot be ruled out
  */
 export function findHeldMounts(uuids: readonly Incarnation[], scope: Scope): readonly HeldMount[] {
   const wanted = new Set(uuids);
-  const shown = findShownMounts(wanted, lookOf(scope));
-  const foreign = shown?.filter(({ namespaceId }) => namespaceId !== OWN_NAMESPACE);
-  const isOwnRuledOut = scope === "elsewhere" || (scope === "anywhere" && shown?.length === foreign?.length);
-  const own = isOwnRuledOut && shown !== undefined ? [] : heldIn(ownTable(), wanted);
+  const own = scope === "everywhere" ? heldIn(ownTable(), wanted) : [];
+  const foreign = findShownMounts(wanted)?.filter(({ namespaceId }) => namespaceId !== OWN_NAMESPACE);
   if (foreign?.length === 0) return own;
   const attributed = [...otherTables({ threads: scope === "everywhere" })].flatMap((table) => heldIn(table, wanted));
   return [...own, ...attributed, ...withoutProcess(foreign ?? [], attributed)];
-}
-
-function lookOf(scope: Scope): LookOptions {
-  // Where content is to be deleted, nothing is taken from an earlier look; and our own table is read in any case.
-  return scope === "everywhere"
-    ? { incarnationsIn }
-    : { incarnationsIn, known: known[scope], own: scope === "anywhere" };
 }
 
 /** All there are, ours first. */
@@ -92,7 +66,7 @@ export function heldIn({ namespace, pid, text }: NamespaceTable, wanted: Readonl
 /** Few lines are about volumes: only these are taken apart. */
 function linesWithContent(text: string): ReadonlySet<string> {
   const lines = new Set<string>();
-  for (const { index } of text.matchAll(CONTENT)) {
+  for (const { index } of text.matchAll(CONTENT_PATH)) {
     const end = text.indexOf("\n", index);
     lines.add(text.slice(text.lastIndexOf("\n", index) + 1, end === -1 ? undefined : end));
   }

@@ -29,7 +29,6 @@ export function createHolders({ diskRoots }: HoldersOptions): Holders {
   // One at a time, a few hundred clients at once would wait until the thread counts as lost.
   const mounts = {
     everywhere: gathered((uuids: readonly Incarnation[]) => thread.call("mounts", uuids, "everywhere")),
-    anywhere: gathered((uuids: readonly Incarnation[]) => thread.call("mounts", uuids, "anywhere")),
     elsewhere: gathered((uuids: readonly Incarnation[]) => thread.call("mounts", uuids, "elsewhere")),
   };
   return {

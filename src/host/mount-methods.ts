@@ -1,10 +1,10 @@
 /** What a mount backend does, synchronously; the asynchronous port is put around it, in this thread or another. */
-import type { Mounted, MountedAt, Mounter, MountFinding, MountRequest } from "../ports/mounter.ts";
+import type { DetachOptions, Mounted, MountedAt, Mounter, MountFinding, MountRequest } from "../ports/mounter.ts";
 
 /** As in `Mounter`. A type, so that it is a plain record of functions. */
 export type MountMethods = {
   readonly attach: (request: MountRequest) => Mounted;
-  readonly detach: (mounted: MountedAt, options: { readonly lazy: boolean }) => void;
+  readonly detach: (mounted: MountedAt, options: DetachOptions) => void;
   readonly inspect: (mounted: MountedAt) => MountFinding;
   readonly clear: (target: MountedAt) => void;
 };

@@ -60,7 +60,7 @@ export function knownToKernel(wanted: Location): boolean | undefined {
   return asFarAsTold(() => {
     for (const namespaceId of otherNamespaces()) {
       const mounts: Mounts = {
-        ids: mountsOf(namespaceId),
+        ids: Array.from(mountsOf(namespaceId), BigInt),
         mountPointOf: (id) => ifThere(() => mountPointOf(id, namespaceId)),
         mountOf: (id) => ifThere(() => mountDetails(id, { namespaceId })),
       };

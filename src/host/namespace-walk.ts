@@ -4,6 +4,8 @@
  */
 import { closeSync, openSync } from "node:fs";
 import type { Incarnation } from "../domain/units.ts";
+import { incarnationsIn } from "./content-path.ts";
+import { KnownMounts } from "./known-mounts.ts";
 import { isErrno, listmount, mountRootOf, neighbourNamespace } from "./syscalls.ts";
 
 export interface ShownMount {
@@ -13,44 +15,37 @@ export interface ShownMount {
   readonly mountId: bigint;
 }
 
-/**
- * The volumes whose content mounts show, by the kernel's ids, which it gives only once. A mount shows the same directory
- * as long as it lives; only who moves that one by its path makes it another volume's.
- */
-export type KnownMounts = Map<bigint, readonly Incarnation[]>;
-
-export interface LookOptions {
-  /** The volumes whose content the root of a mount is, or lies in. */
-  readonly incarnationsIn: (root: string) => readonly Incarnation[];
-  /** What an earlier look found is not asked for again; holds what there is now afterwards. */
-  readonly known?: KnownMounts;
-  /** In our own namespace too. */
-  readonly own?: boolean;
-}
-
 /** The kernel's name for our own. */
 export const OWN_NAMESPACE = 0n;
 
-/** @returns `undefined` where the kernel (before 6.12) or our privileges cannot tell */
+/**
+ * @param known what earlier looks found in each namespace, for the next one
+ * @returns `undefined` where the kernel (before 6.12) or our privileges cannot tell
+ */
 export function findShownMounts(
   wanted: ReadonlySet<Incarnation>,
-  { incarnationsIn, known = new Map(), own = false }: LookOptions,
+  known = new Map<bigint, KnownMounts>(),
 ): readonly ShownMount[] | undefined {
   return asFarAsTold(() => {
     const found: ShownMount[] = [];
     const gone = new Set(known.keys());
-    for (const namespaceId of own ? [OWN_NAMESPACE, ...otherNamespaces()] : otherNamespaces()) {
-      for (const mountId of mountsOf(namespaceId)) {
-        gone.delete(mountId);
-        const root = known.has(mountId) ? undefined : ifThere(() => mountRootOf(mountId, namespaceId));
-        if (root !== undefined) known.set(mountId, incarnationsIn(root));
-        const shown = known.get(mountId) ?? [];
-        for (const uuid of shown) if (wanted.has(uuid)) found.push({ uuid, namespaceId, mountId });
+    for (const namespaceId of [OWN_NAMESPACE, ...otherNamespaces()]) {
+      const mounts = known.get(namespaceId) ?? new KnownMounts();
+      mounts.update(mountsOf(namespaceId), (id) => ask(namespaceId, id));
+      known.set(namespaceId, mounts);
+      gone.delete(namespaceId);
+      for (const uuid of wanted) {
+        for (const mountId of mounts.of(uuid)) found.push({ uuid, namespaceId, mountId: BigInt(mountId) });
       }
     }
-    for (const mountId of gone) known.delete(mountId);
+    for (const namespaceId of gone) known.delete(namespaceId);
     return found;
   });
+}
+
+function ask(namespaceId: bigint, mountId: number): readonly Incarnation[] | undefined {
+  const root = ifThere(() => mountRootOf(BigInt(mountId), namespaceId));
+  return root === undefined ? undefined : incarnationsIn(root);
 }
 
 /** What was found out by asking the kernel; `undefined` where the kernel or our privileges cannot tell. */
@@ -86,8 +81,8 @@ function neighbourOf(fd: number, direction: "next" | "previous"): ReturnType<typ
 }
 
 /** The kernel's ids of a namespace's mounts; one that ended meanwhile has none. */
-export function mountsOf(namespaceId: bigint): readonly bigint[] {
-  return ifThere(() => listmount(namespaceId)) ?? [];
+export function mountsOf(namespaceId: bigint): Float64Array {
+  return ifThere(() => listmount(namespaceId)) ?? new Float64Array();
 }
 
 /** What is asked about a namespace or mount; `undefined` when it is gone. */

@@ -6,7 +6,7 @@ import { realpathSync } from "node:fs";
 import { posix } from "node:path";
 import { HoldfastError } from "../domain/error.ts";
 import { liesIn } from "../domain/sandboxes.ts";
-import { incarnationsIn } from "./held-mounts.ts";
+import { incarnationsIn } from "./content-path.ts";
 import { type MountEntry, tableIdOf } from "./mount-table.ts";
 import { AT, O, openat2 } from "./syscalls.ts";
 import { withDescriptors } from "./walk.ts";

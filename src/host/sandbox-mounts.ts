@@ -6,7 +6,7 @@ import { basename, dirname } from "node:path";
 import { HoldfastError } from "../domain/error.ts";
 import { liesIn } from "../domain/sandboxes.ts";
 import type { Incarnation } from "../domain/units.ts";
-import { incarnationsIn } from "./held-mounts.ts";
+import { incarnationsIn } from "./content-path.ts";
 import { type MountEntry, readMountTable, tableIdOf } from "./mount-table.ts";
 import { openDirectorySeen, unmountFrom } from "./place.ts";
 import { refusing } from "./refusal.ts";

@@ -170,7 +170,7 @@ const NS_MNT = { GET_NEXT: 0x8010b70b, GET_PREV: 0x8010b70c } as const;
 const NS_GET_USERNS = 0xb701;
 /** Where `listmount` begins. */
 const LSMT_ROOT = 0xffff_ffff_ffff_ffffn;
-const MOUNTS_AT_ONCE = 512;
+const MOUNTS_AT_ONCE = 4096;
 
 /** `getdents64`: where a record has its length, its type, and its name. */
 const DIRENT = { LENGTH: 16, TYPE: 18, NAME: 19, DT_UNKNOWN: 0, DT_DIR: 4 } as const;
@@ -266,7 +266,8 @@ const handleMountId = new Uint32Array(2);
 const linkBuffer = Buffer.alloc(4096);
 const statfsBuffer = Buffer.alloc(256);
 const statmountRequest = Buffer.alloc(32);
-const listmountIds = Buffer.alloc(MOUNTS_AT_ONCE * 8);
+/** Two words each, the lower first. */
+const listmountIds = new Uint32Array(2 * MOUNTS_AT_ONCE);
 const namespaceInfo = Buffer.alloc(16);
 const statmountBuffer = Buffer.alloc(16 * 1024);
 const direntBuffer = Buffer.alloc(32 * 1024);
@@ -559,16 +560,22 @@ function askStatmount(uniqueId: bigint, wanted: bigint, elsewhere?: Elsewhere): 
   }
 }
 
-/** The unique ids of all mounts of a namespace; throws `ENOSYS`, `EPERM` or `EINVAL` where the kernel cannot tell. */
-export function listmount(namespaceId: bigint): readonly bigint[] {
-  const ids: bigint[] = [];
-  for (let last = 0n; ; last = ids.at(-1) ?? 0n) {
-    fillMountRequest(LSMT_ROOT, last, namespaceId);
+/**
+ * The unique ids of all mounts of a namespace, ascending; as numbers, because they count from 2^31 and fit. Throws `ENOSYS`,
+ * `EPERM` or `EINVAL` where the kernel cannot tell.
+ */
+export function listmount(namespaceId: bigint): Float64Array {
+  const ids: number[] = [];
+  for (let last = 0; ; last = ids.at(-1) ?? 0) {
+    fillMountRequest(LSMT_ROOT, BigInt(last), namespaceId);
     const count = run("listmount", "", () =>
       callListmount(NUMBERS.listmount, statmountRequest, listmountIds, MOUNTS_AT_ONCE, 0),
     );
-    for (let index = 0; index < count; index += 1) ids.push(listmountIds.readBigUInt64LE(index * 8));
-    if (count < MOUNTS_AT_ONCE) return ids;
+    for (let at = 0; at < 2 * count; at += 2) {
+      // One after the other: a number of 64 bits would be made for each, only to be thrown away.
+      ids.push((listmountIds[at] ?? 0) + (listmountIds[at + 1] ?? 0) * 2 ** 32);
+    }
+    if (count < MOUNTS_AT_ONCE) return Float64Array.from(ids);
   }
 }
 

@@ -36,11 +36,8 @@ export interface DirectoryHolder {
   readonly pid?: number;
 }
 
-/**
- * Where mounts are looked for: `everywhere`, afresh; `anywhere`, where what a mount showed when it was first seen counts,
- * which is cheaper; or the same `elsewhere`, without the daemon's own namespace.
- */
-export type Scope = "everywhere" | "anywhere" | "elsewhere";
+/** `elsewhere` leaves out the daemon's own namespace, which is cheaper. */
+export type Scope = "everywhere" | "elsewhere";
 
 export interface Holders {
   /**

@@ -27,6 +27,15 @@ export interface MountRequest extends MountTarget {
   readonly mode: Mode;
   /** Gives the top of the volume to this owner if it is empty; `sandbox` = to whoever owns the sandbox. */
   readonly owner?: "sandbox" | { readonly uid: number; readonly gid: number };
+  /** Only if the kernel says at once that no mount namespace shows the volume. */
+  readonly alone?: boolean;
+}
+
+export interface DetachOptions {
+  /** Takes it away from under its processes. */
+  readonly lazy: boolean;
+  /** Only if the kernel says at once that no other mount namespace shows the volume, besides this very mount. */
+  readonly alone?: boolean;
 }
 
 /** What a mounter makes. */
@@ -70,6 +79,7 @@ export interface Mounter {
    * Mounts and verifies. Nothing is left behind when it throws.
    * @throws `invalid` the sandbox is not a directory or its path has a symlink
    * @throws `conflict` something else occupies the target
+   * @throws `in_use` it is not `alone`, or the kernel cannot tell: look closer
    * @throws `unsupported` this backend cannot mount read-only, or not into a process's namespace; the namespace is the
    *   daemon's own, or belongs to another user namespace and the request is read-only or the ids cannot be mapped
    * @throws `no_such_process` the process has ended
@@ -78,13 +88,14 @@ export interface Mounter {
   attach(request: MountRequest): Promise<Mounted>;
   /**
    * Unmounts what was recorded, removes the mountpoint if it is ours (only if it is an empty directory), verifies.
-   * Nothing there any more is fine. `lazy` takes it away from under its processes.
+   * Nothing there any more is fine.
    * What is ours is found wherever it was moved to. The mountpoint that a container moved it to is left there.
    * @throws `busy` when a process sits in it (nothing changed)
+   * @throws `in_use` it is not `alone`, or the kernel cannot tell: look closer (nothing changed)
    * @throws `conflict` when what is there is not ours, and ours is nowhere else (nothing changed)
    * @throws `unsupported` we may not look into the process's namespace
    */
-  detach(mounted: MountedAt, options: { readonly lazy: boolean }): Promise<void>;
+  detach(mounted: MountedAt, options: DetachOptions): Promise<void>;
   inspect(mounted: MountedAt): Promise<MountFinding>;
   /**
    * After a reboot, or the end of the process, nothing is mounted: removes a leftover mountpoint that we made, if it is

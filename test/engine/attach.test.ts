@@ -82,6 +82,20 @@ describe("attach", () => {
     expect(rig.mounter.places()).toEqual([]);
   });
 
+  test("who has an exclusive volume is looked for only where the mounter does not rule anybody out", async () => {
+    const rig = await furnished();
+    const { looks } = rig.holders;
+    await rig.attach({ volumes: [wanted("db")] });
+    expect(rig.holders.looks).toBe(looks);
+  });
+
+  test("an exclusive volume is not attached while the mount namespaces cannot be read", async () => {
+    const rig = await furnished();
+    rig.holders.failure = new HoldfastError("unavailable", "Cannot read");
+    expect(await outcomeOf(rig.attach({ volumes: [wanted("db")] }))).toBe("unavailable");
+    expect(rig.mounter.places()).toEqual([]);
+  });
+
   test("an exclusive volume that is mounted here for nobody we know is refused, saying where", async () => {
     const rig = await furnished();
     rig.holders.holdHere((await rig.live("db")).uuid, "/old/data");

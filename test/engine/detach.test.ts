@@ -80,15 +80,15 @@ describe("detach", () => {
     expect(await rig.attachments()).toEqual(["db at data: attached"]);
   });
 
-  test("is busy while a process sits in a copy that another mount namespace has, and changes nothing", async () => {
+  test("is busy while a process sits in a copy that another mount namespace has, and stays attached", async () => {
     const rig = await furnished();
     const { uuid } = await rig.live("db");
     rig.holders.holdElsewhere(uuid);
     rig.holders.sitIn(uuid, 99);
     const refusal = await refusalOf(rig.detach());
     expect(refusal).toMatchObject({ code: "busy", details: { pids: [99] } });
-    expect(rig.mounter.calls.detach).toBe(0);
-    expect(await rig.attachments()).toEqual(["db at data: attached", "common at common: attached"]);
+    expect(await rig.attachments()).toEqual(["db at data: attached"]);
+    expect(rig.mounter.shown(target())).toBe(uuid);
   });
 
   test("a copy that another mount namespace keeps makes the volume linger until it is gone", async () => {
@@ -100,6 +100,13 @@ describe("detach", () => {
     rig.holders.letGo(uuid);
     await rig.engine.reconcile();
     expect(await rig.attachments()).toEqual([]);
+  });
+
+  test("looks for copies only where the mounter does not rule them out", async () => {
+    const rig = await furnished();
+    const { looks } = rig.holders;
+    await rig.detach();
+    expect([await rig.attachments(), rig.holders.looks]).toEqual([[], looks]);
   });
 
   test("works while the mount namespaces cannot be read", async () => {

@@ -64,7 +64,7 @@ export class Rig {
     this.store = createMemoryStore(options.store);
     this.disk = new MemoryDisk(options.disk);
     this.drives = options.drives ?? new MemoryDrives();
-    this.mounter = new MemoryMounter(options.mounter);
+    this.mounter = new MemoryMounter({ holders: this.holders, ...options.mounter });
     this.sandboxes = new MemorySandboxes({ ...options.sandboxes, mounter: this.mounter });
     this.engine = this.#newEngine(this.store);
   }

@@ -25,6 +25,11 @@ export class MemoryHolders implements Holders {
     this.held.push({ uuid, namespace: "host", mountId: "9002", mountPoint, ...someone(pid) });
   }
 
+  /** As a mounter asks for it: whether somebody may have the volume. */
+  isShown(uuid: Incarnation, scope: Scope): boolean {
+    return this.failure !== undefined || this.#shown([uuid], scope).length > 0;
+  }
+
   /** A process that sits in the volume. */
   sitIn(uuid: Incarnation, pid = 4712): void {
     this.holding.push({ uuid, ...someone(pid) });
@@ -46,9 +51,7 @@ export class MemoryHolders implements Holders {
   async mounts(uuids: readonly Incarnation[], scope: Scope): Promise<readonly HeldMount[]> {
     this.looks += 1;
     this.#failIfTold();
-    const found = this.held.filter(
-      (mount) => uuids.includes(mount.uuid) && (scope !== "elsewhere" || mount.namespace !== "host"),
-    );
+    const found = this.#shown(uuids, scope);
     this.afterLook();
     return found;
   }
@@ -64,6 +67,12 @@ export class MemoryHolders implements Holders {
   }
 
   async close(): Promise<void> {}
+
+  #shown(uuids: readonly Incarnation[], scope: Scope): readonly HeldMount[] {
+    return this.held.filter(
+      (mount) => uuids.includes(mount.uuid) && (scope === "everywhere" || mount.namespace !== "host"),
+    );
+  }
 
   #failIfTold(): void {
     if (this.failure !== undefined) throw this.failure;

@@ -2,8 +2,10 @@ import { HoldfastError } from "../../src/domain/error.ts";
 import type { ContainerProcess, DirectoryIdentity, DirectoryThisBoot } from "../../src/domain/records.ts";
 import type { Mode } from "../../src/domain/resource.ts";
 import type { Incarnation } from "../../src/domain/units.ts";
+import type { Scope } from "../../src/ports/holders.ts";
 import type {
   BindOrLink,
+  DetachOptions,
   Mounted,
   MountedAt,
   Mounter,
@@ -11,12 +13,15 @@ import type {
   MountRequest,
   MountTarget,
 } from "../../src/ports/mounter.ts";
+import type { MemoryHolders } from "./memory-holders.ts";
 
 /** What may be made to fail. */
 export type MounterCall = "attach" | "detach" | "inspect" | "clear";
 
 export interface MemoryMounterOptions {
   readonly backend?: Mounter["backend"];
+  /** Whoever has volumes besides; default: nobody. */
+  readonly holders?: Pick<MemoryHolders, "isShown">;
   /** Awaited before every call does its work: for a simulation that decides when things happen. */
   readonly pause?: (call: MounterCall) => Promise<void>;
 }
@@ -49,9 +54,11 @@ export class MemoryMounter implements Mounter {
   readonly #failures = new Map<MounterCall, Failure[]>();
   readonly #pause: (call: MounterCall) => Promise<void>;
   #lastMountId = 0;
+  readonly #holders: Pick<MemoryHolders, "isShown"> | undefined;
 
   constructor(options: MemoryMounterOptions = {}) {
     this.backend = options.backend ?? "bind";
+    this.#holders = options.holders;
     this.#pause = options.pause ?? (async () => {});
   }
 
@@ -142,11 +149,17 @@ export class MemoryMounter implements Mounter {
   }
 
   async attach(request: MountRequest): Promise<Mounted> {
-    return this.#perform("attach", () => this.#attach(request));
+    return this.#perform("attach", () => {
+      if (request.alone === true) this.#requireAlone(request.uuid, "everywhere");
+      return this.#attach(request);
+    });
   }
 
-  async detach(mounted: MountedAt, { lazy }: { readonly lazy: boolean }): Promise<void> {
-    return this.#perform("detach", () => this.#detach(mounted, lazy));
+  async detach(mounted: MountedAt, { lazy, alone = false }: DetachOptions): Promise<void> {
+    return this.#perform("detach", () => {
+      if (alone) this.#requireAlone(mounted.uuid, "elsewhere");
+      this.#detach(mounted, lazy);
+    });
   }
 
   async inspect(mounted: MountedAt): Promise<MountFinding> {
@@ -167,6 +180,11 @@ export class MemoryMounter implements Mounter {
     const result = work();
     if (failure !== undefined) throw failure.error;
     return result;
+  }
+
+  #requireAlone(uuid: Incarnation, scope: Scope): void {
+    if (this.#holders?.isShown(uuid, scope) === true)
+      throw new HoldfastError("in_use", `Somebody else may have volume ${uuid}`);
   }
 
   #attach(request: MountRequest): Mounted {

@@ -41,8 +41,8 @@ export const SANDBOX_NAMES = 3;
 
 export class World {
   readonly store = createMemoryStore();
-  readonly mounter = new MemoryMounter();
   readonly holders = new MemoryHolders();
+  readonly mounter = new MemoryMounter({ holders: this.holders });
   readonly processes = new MemoryProcesses();
   readonly sandboxes = new MemorySandboxes({ mounter: this.mounter });
   readonly clock = new FakeClock();

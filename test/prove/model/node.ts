@@ -80,8 +80,8 @@ export class Node {
   readonly clock = new FakeClock();
   readonly store = createMemoryStore();
   readonly disk: MemoryDisk;
-  readonly mounter = new MemoryMounter();
   readonly holders = new MemoryHolders();
+  readonly mounter = new MemoryMounter({ holders: this.holders });
   readonly processes = new MemoryProcesses();
   readonly inits = new Map<number, ContainerProcess>();
   engine: NodeEngine;
