@@ -44,6 +44,8 @@ export function withPlainAuthority(socket: Socket): Duplex {
   const connection = new Duplex({
     read: () => void socket.resume(),
     write: (chunk: Buffer, _encoding, done) => void socket.write(chunk, done),
+    // An answer comes in several parts; each that is written by itself would wake the client.
+    writev: (parts, done) => void socket.write(Buffer.concat(parts.map(({ chunk }) => chunk)), done),
     final: (done) => void socket.end(done),
     destroy: (error, done) => {
       socket.destroy();

@@ -1,6 +1,7 @@
 import type { MilliMb, Role } from "../../domain/units.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Turns } from "./in-flight.ts";
+import type { Targets } from "./targets.ts";
 
 /** What the calls stand on; turns are taken by the id of a volume or snapshot. */
 export interface Csi extends Turns {
@@ -13,4 +14,5 @@ export interface Csi extends Turns {
   readonly nodeId: string;
   /** The program's. */
   readonly version: string;
+  readonly targets: Targets;
 }

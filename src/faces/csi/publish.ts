@@ -4,7 +4,7 @@ import { z } from "zod";
 import { parseContainerPath } from "../../domain/names.ts";
 import type { Actor } from "../../domain/operation.ts";
 import type { ContainerId } from "../../domain/units.ts";
-import type { ContainerView, VolumeView } from "../../engine/engine.ts";
+import type { AttachRequest, ContainerView, VolumeView } from "../../engine/engine.ts";
 import { type Capability, requiredCapability, requirePossible } from "./capability.ts";
 import type { Csi } from "./context.ts";
 import { ensureInline, isInline, removeInline } from "./ephemeral.ts";
@@ -71,7 +71,7 @@ interface Publishing {
 }
 
 async function publishFound(
-  { engine }: Csi,
+  { engine, targets }: Csi,
   actor: Actor,
   { view, path, wanted, readonly }: Publishing,
 ): Promise<void> {
@@ -81,9 +81,8 @@ async function publishFound(
   const container = containerAt(path);
   requireSame(await engine.findContainer(actor, container), target);
   requireAllowedElsewhere(volume, await stillPublished(engine, actor, view), { own: container, wanted });
-  await engine.attach(actor, {
+  const wish: Omit<AttachRequest, "sandbox"> = {
     container,
-    sandbox: await directoryOf(path),
     runtime: RUNTIME,
     volumes: [
       {
@@ -94,7 +93,8 @@ async function publishFound(
       },
     ],
     ...(wanted.group === undefined ? {} : { group: wanted.group }),
-  });
+  };
+  await targets.inDirectoryOf(path, (sandbox) => engine.attach(actor, { ...wish, sandbox }));
 }
 
 /** @throws ALREADY_EXISTS when something else is published at the path, or the same in another way */

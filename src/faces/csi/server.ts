@@ -20,8 +20,9 @@ import { startGrpc } from "./grpc.ts";
 import { identityHandlers } from "./identity.ts";
 import { type Turns, takeTurns } from "./in-flight.ts";
 import { nodeHandlers } from "./node.ts";
+import { createTargets } from "./targets.ts";
 
-export interface CsiOptions extends Omit<Csi, keyof Turns> {
+export interface CsiOptions extends Omit<Csi, keyof Turns | "targets"> {
   readonly path: string;
   /** Descriptor of a socket that listens there already. */
   readonly listener?: number | undefined;
@@ -35,7 +36,7 @@ const SOCKET_MODE = 0o600;
 /** Starts to listen. @throws `conflict` when somebody answers there, or the path is not a socket */
 export function startCsi(options: CsiOptions): Promise<{ close(): Promise<void> }> {
   const { path, listener, log, peer } = options;
-  const csi: Csi = { ...options, ...takeTurns() };
+  const csi: Csi = { ...options, ...takeTurns(), targets: createTargets() };
   return startGrpc({
     descriptors,
     services: {

@@ -1,20 +1,53 @@
 /** Paths to publish at, as they are on the node. */
 import { lstat, realpath, rmdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { HoldfastError } from "../../domain/error.ts";
+import { codeOf, HoldfastError } from "../../domain/error.ts";
 import { CsiError } from "./status.ts";
 
 /** Where a disk has its volumes, under whatever name: `volumes/UUID/content`. */
 const INCARNATION = /^(.*\/(?:volumes|trash)\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\/|$)/;
 const OF_A_DISK = ["volumes", "trash", "meta"];
 
+export interface Targets {
+  /**
+   * Does work in the directory that the target lies in, without symlinks: kubelet's own root may be one. They are looked
+   * for once the work has refused such a path as `invalid`, because most nodes have none.
+   */
+  readonly inDirectoryOf: <Result>(target: string, work: (directory: string) => Promise<Result>) => Promise<Result>;
+}
+
+export function createTargets(): Targets {
+  let mayHaveSymlinks = false;
+  return {
+    async inDirectoryOf(target, work) {
+      if (mayHaveSymlinks) return work(await directoryOf(target));
+      const directory = dirname(target);
+      await requireNotOurs(target, directory);
+      try {
+        return await work(directory);
+      } catch (error) {
+        if (codeOf(error) !== "invalid") throw error;
+        const resolved = await directoryOf(target);
+        if (resolved === directory) throw error;
+        mayHaveSymlinks = true;
+        return work(resolved);
+      }
+    },
+  };
+}
+
 /**
- * The directory that the target lies in, without symlinks: kubelet's own root may be one.
+ * The directory that the target lies in, without symlinks.
  * @throws `invalid` for what is the node's own
  */
 export async function directoryOf(target: string): Promise<string> {
   const directory = await resolved(target);
-  if (!(await isOurs(join(directory, basename(target))))) return directory;
+  await requireNotOurs(target, directory);
+  return directory;
+}
+
+async function requireNotOurs(target: string, directory: string): Promise<void> {
+  if (!(await isOurs(join(directory, basename(target))))) return;
   throw new HoldfastError("invalid", `Cannot publish at ${target}: volumes themselves are kept there`);
 }
 
