@@ -93,9 +93,12 @@ export async function runDaemon(
   { manager, ...options }: DaemonOptions & { readonly manager: ServiceManager },
 ): Promise<void> {
   const { listeners } = manager;
+  const log = options.log ?? openLog(settings);
   // The last listener: the log's comes before all others.
   process.on("exit", (status) => exitNow(status));
-  const daemon = await startDaemon(settings, { ...options, listeners });
+  // Node itself would print what nobody caught behind that one: never.
+  process.on("uncaughtExceptionMonitor", (error) => tellEnd(error, log));
+  const daemon = await startDaemon(settings, { ...options, log, listeners });
   const service = reportReady({ manager, engine: daemon.engine, log: daemon.log });
   process.on("SIGHUP", () => void service.reloading(daemon.reload()));
   await stopSignal(daemon.log);
@@ -117,7 +120,7 @@ export function stopSignal(log: Log): Promise<void> {
 }
 
 export async function startDaemon(settings: Settings, options: DaemonOptions = {}): Promise<Daemon> {
-  const log = options.log ?? createLog({ level: settings.logLevel, journal: openJournal(process.env) });
+  const log = options.log ?? openLog(settings);
   const stops: (() => unknown)[] = [];
   const stop = async (): Promise<void> => {
     for (const close of stops.toReversed()) await close();
@@ -499,8 +502,16 @@ function readPem(path: string): Buffer {
   }
 }
 
+function openLog({ logLevel }: Settings): FlushableLog {
+  return createLog({ level: logLevel, journal: openJournal(process.env) });
+}
+
 function die(error: HoldfastError, log: FlushableLog): void {
-  log.error({ error }, `Cannot go on: ${error.message}`);
-  log.flush();
+  tellEnd(error, log);
   process.exit(EXIT_STORE);
+}
+
+function tellEnd(error: Error, log: FlushableLog): void {
+  log.error({ error }, `Cannot go on: ${messageOf(error)}`);
+  log.flush();
 }

@@ -387,6 +387,10 @@ export interface VolumeFilter {
   readonly limit?: number;
   /** Continues behind the incarnation that the last page ended with. */
   readonly after?: Incarnation;
+  /** Continues behind all volumes of this name, whether there is any. */
+  readonly behind?: { readonly role: Role; readonly id: VolumeId };
+  /** Which records are wanted at all; it must be quick, and know nothing but the record. */
+  readonly where?: (volume: Volume) => boolean;
 }
 
 /** By what a page of volumes is ordered, `role` being role and id; what is equal in it stays in that order. */

@@ -26,21 +26,36 @@ export function volumesByName(state: NodeState): readonly Volume[] {
 
 /** Where the list goes on behind a volume of it. */
 export function placeBehind(ordered: readonly Volume[], volume: Volume): number {
-  let low = 0;
-  for (let high = ordered.length; low < high; ) {
-    const middle = (low + high) >>> 1;
-    if (byName(ordered[middle] as Volume, volume) < 0) low = middle + 1;
-    else high = middle;
-  }
+  let place = firstPlace(ordered, (other) => byName(other, volume) >= 0);
   // Incarnations of one name that were made in the same millisecond lie beside each other.
-  while (low < ordered.length && ordered[low] !== volume) low += 1;
-  return low + 1;
+  while (place < ordered.length && ordered[place] !== volume) place += 1;
+  return place + 1;
+}
+
+/** Where the list goes on behind every incarnation of a name, whether there is any. */
+export function placeBehindName(ordered: readonly Volume[], name: Pick<Volume, "role" | "id">): number {
+  return firstPlace(ordered, (volume) => compareNames(volume, name) > 0);
 }
 
 export function byName(left: Volume, right: Volume): number {
+  return compareNames(left, right) || right.createdAt - left.createdAt;
+}
+
+function compareNames(left: Pick<Volume, "role" | "id">, right: Pick<Volume, "role" | "id">): number {
   if (left.role !== right.role) return left.role < right.role ? -1 : 1;
   if (left.id !== right.id) return left.id < right.id ? -1 : 1;
-  return right.createdAt - left.createdAt;
+  return 0;
+}
+
+/** The first one of which this is true, as it is of all behind it. */
+function firstPlace(ordered: readonly Volume[], isBehind: (volume: Volume) => boolean): number {
+  let low = 0;
+  for (let high = ordered.length; low < high; ) {
+    const middle = (low + high) >>> 1;
+    if (isBehind(ordered[middle] as Volume)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function merge(kept: readonly Volume[], added: readonly Volume[]): readonly Volume[] {

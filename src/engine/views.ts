@@ -28,7 +28,7 @@ import type { ContainerView, CopyProgress, HolderView, NodeStatus, VolumeFilter,
 import { lentVolumes, mountsOfBorrowers } from "./loans.ts";
 import { diskState, measureDisk, usageOf } from "./measure.ts";
 import { momentNow } from "./moment.ts";
-import { placeBehind, volumesByName } from "./name-order.ts";
+import { placeBehind, placeBehindName, volumesByName } from "./name-order.ts";
 import { attachmentKey } from "./observations.ts";
 import type { Parts } from "./parts.ts";
 import { declaredOf } from "./recover.ts";
@@ -75,10 +75,13 @@ export function viewVolumes(parts: Parts, state: NodeState, actor: Actor, filter
   const isListed = (volume: Volume): boolean =>
     (filter.role === undefined || volume.role === filter.role) &&
     isVisible(volume.role) &&
+    (filter.where === undefined || filter.where(volume)) &&
     (filter.label === undefined || hasLabel(volume, filter.label)) &&
     (filter.state === undefined || volumeState(parts, state, volume) === filter.state);
   const ordered = volumesByName(state);
-  let index = filter.after === undefined ? 0 : placeBehind(ordered, listedVolume(state, filter.after, isListed));
+  let index = 0;
+  if (filter.after !== undefined) index = placeBehind(ordered, listedVolume(state, filter.after, isListed));
+  if (filter.behind !== undefined) index = Math.max(index, placeBehindName(ordered, filter.behind));
   const views: VolumeView[] = [];
   for (; index < ordered.length && views.length < (filter.limit ?? Number.POSITIVE_INFINITY); index += 1) {
     const volume = ordered[index] as Volume;

@@ -6,7 +6,7 @@ import { bindRecord } from "./bind-identity.ts";
 import { removeMountpoint } from "./leftovers.ts";
 import { giveToOwner, ownerAt } from "./owner.ts";
 import { mountOnto, openPlace, type Place, takeBack } from "./place.ts";
-import { refusing } from "./refusal.ts";
+import { barrenSandbox, refusing } from "./refusal.ts";
 import {
   AT,
   isErrno,
@@ -38,7 +38,7 @@ export function attachBind(request: MountRequest): Mounted {
     const content = keep(openContent(request.diskRoot, request.uuid, request.directory));
     refuseReadOnlyOfOthers(place, request);
     if (request.alone === true) requireShownNowhere(request, action);
-    const madeMountpoint = makeMountpoint(place);
+    const madeMountpoint = makeMountpoint(place, action);
     try {
       const target = keep(openTarget(place, request));
       // Seen before it is covered.
@@ -58,13 +58,13 @@ function refuseReadOnlyOfOthers({ namespace }: Place, request: MountRequest): vo
 }
 
 /** Returns whether it had to be made. */
-function makeMountpoint({ directory, name }: Place): boolean {
+function makeMountpoint({ directory, name }: Place, action: string): boolean {
   try {
     mkdirat(directory, name, 0o755);
     return true;
   } catch (error) {
     if (isErrno(error, "EEXIST")) return false;
-    throw error;
+    throw isErrno(error, "ENOENT") ? barrenSandbox(action, error) : error;
   }
 }
 

@@ -32,3 +32,9 @@ export function refusing<Result>(action: string, work: (keep: Keep) => Result): 
     throw new HoldfastError(code, `${action}: ${reason}`, { cause: error, details: { errno: error.errno } });
   }
 }
+
+/** The kernel made nothing in a directory that is open. */
+export function barrenSandbox(action: string, cause: Error): HoldfastError {
+  const reason = "the directory was removed meanwhile, or is the kernel's own and takes nothing";
+  return new HoldfastError("conflict", `${action}: ${reason}`, { cause });
+}

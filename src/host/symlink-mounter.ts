@@ -8,7 +8,7 @@ import type { Mounted, MountedAt, Mounter, MountFinding, MountRequest, MountTarg
 import { clear, clearPlace, isDirectory, isOwnLink, isSymlink, linkTarget } from "./leftovers.ts";
 import { type MountMethods, mounterOf } from "./mount-methods.ts";
 import { giveToOwner, ownerAt } from "./owner.ts";
-import { refusing } from "./refusal.ts";
+import { barrenSandbox, refusing } from "./refusal.ts";
 import { AT, isErrno, statx, symlinkat, unlinkat } from "./syscalls.ts";
 import { examineChild, isRecordedDirectory, openContent, openSandbox, openSandboxIfPresent, pathOf } from "./walk.ts";
 
@@ -59,6 +59,7 @@ function makeLink(sandboxFd: number, request: MountRequest, action: string): voi
   try {
     symlinkat(linkTarget(request), sandboxFd, request.containerPath);
   } catch (error) {
+    if (isErrno(error, "ENOENT")) throw barrenSandbox(action, error);
     if (!isErrno(error, "EEXIST")) throw error;
     throw new HoldfastError("conflict", `${action}: something is in its place already`, { cause: error });
   }

@@ -590,6 +590,13 @@ const NODE: readonly Row[] = [
     occupied("symlink", (target) => symlinkSync("/tmp", target)),
     { message: /a symlink is in its place/ },
   ),
+  row(
+    "NodePublishVolume",
+    "a target where the kernel makes nothing",
+    "FAILED_PRECONDITION",
+    () => ({ ...publishing({ volume_id: "csi/free" })(), target_path: `/proc/${process.pid}/x` }),
+    { message: /takes nothing/ },
+  ),
   row("NodePublishVolume", "a target below a file", "INVALID_ARGUMENT", () => ({
     ...publishing({ volume_id: "csi/free" })(),
     target_path: `${scene.daemon.workRoot}/../daemon.log/x`.replace("root/../", ""),

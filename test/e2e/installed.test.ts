@@ -6,6 +6,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "no
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { latestVersion } from "../../src/store/upgrade.ts";
+import { openClient } from "../faces/csi/client.ts";
 import { Machine } from "./machine.ts";
 import { makePlace, type Place } from "./place.ts";
 import { mayMount } from "./privileges.ts";
@@ -16,6 +17,7 @@ const REPOSITORY = path.resolve(import.meta.dirname, "../..");
 const SCHEMA = latestVersion();
 const SETUP_MS_MAX = 300_000;
 const FILE = "/sandboxes/web-1/data/greeting";
+const CSI_SOCKET = "/var/lib/kubelet/plugins/csi.holdfast.dev/csi.sock";
 const UNITS = "holdfast.service holdfast.socket holdfast-http.socket holdfast-docker.socket";
 
 describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
@@ -57,6 +59,14 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
       ]);
     }
     return name;
+  }
+
+  /** What CSI's Probe says. The socket lies on a disk, so that it can be reached from outside. */
+  async function probe(): Promise<object> {
+    const client = openClient(path.join(machine.root, CSI_SOCKET));
+    const { status, value } = await client.call("Probe");
+    client.close();
+    return { status, ready: value?.ready?.value };
   }
 
   const pid = async () => Number(await machine.run("systemctl show --property MainPID --value holdfast"));
@@ -252,6 +262,23 @@ describe.runIf(mayMount)("an installed Holdfast", { timeout: 120_000 }, () => {
     expect(await machine.run("systemctl is-active holdfast-docker.socket; ls /run/docker/plugins")).toBe(
       "active\nholdfast.sock",
     );
+  });
+
+  test("CSI's socket is there while the configuration has it, through a restart and an upgrade", async () => {
+    machine.write("/etc/holdfast/holdfast.yaml", `csi: ${CSI_SOCKET}\n`);
+    await machine.run(`${tarball}/install`);
+    expect(await machine.run(`stat --format '%F %a %U:%G' ${CSI_SOCKET}`)).toBe("socket 600 root:root");
+    expect(await probe()).toEqual({ status: "OK", ready: true });
+    await machine.run("systemctl restart holdfast.service");
+    expect(await probe()).toEqual({ status: "OK", ready: true });
+    const next = variant("0.1.9", {});
+    await machine.run(`${next}/install`);
+    expect(await machine.run("readlink /opt/holdfast/current")).toBe("0.1.9");
+    expect(await probe()).toEqual({ status: "OK", ready: true });
+    await machine.run("rm /etc/holdfast/holdfast.yaml");
+    await machine.run(`${next}/install`);
+    expect((await machine.try("systemctl is-enabled holdfast-csi.socket")).stdout).toBe("disabled");
+    expect((await machine.try(`test -e ${CSI_SOCKET}`)).status).toBe(1);
   });
 
   test("the port that systemd holds is no obstacle when the agent socket is stopped", async () => {

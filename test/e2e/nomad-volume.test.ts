@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -134,6 +134,21 @@ describe("refused, with nothing made", () => {
     expect((await volumes()).map(({ state }) => state)).toEqual(["attached"]);
   });
 
+  test("an empty volume in place of one that was destroyed, until it is restored or given up", async () => {
+    await must("create", { min: MIB });
+    await writeFile(path.join(volumesDir(), id, "file"), "kept");
+    await must("delete");
+    const [destroyed] = await volumes();
+    const { status, stdout, stderr } = await call("create", { min: MIB });
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toContain(`destroyed at ${destroyed?.retiredAt}`);
+    expect(stderr).toContain(`holdfast restore nomad/${id}`);
+    expect(stderr).toContain(`holdfast gc ${destroyed?.uuid}`);
+    expect(await volumes()).toMatchObject([{ uuid: destroyed?.uuid, state: "retained" }]);
+    expect(await unreservedMb()).toBe(200);
+    expect(existsSync(path.join(volumesDir(), id))).toBe(false);
+  });
+
   test("what is asked while the daemon is away", async () => {
     await daemon.stop();
     const outcome = await call("create", { min: MIB });
@@ -201,6 +216,25 @@ test("delete retains the content and gives the disk back, and is repeated withou
   expect(volume).toMatchObject({ state: "retained", id });
   expect(await readFile(path.join(volume?.path ?? "", "file"), "utf8")).toBe("kept");
   expect(await unreservedMb()).toBe(200);
+});
+
+test("create after a restore has the content that was destroyed", async () => {
+  const first = await must("create", { min: MIB });
+  await writeFile(path.join(volumesDir(), id, "file"), "kept");
+  await must("delete");
+  await requestJson(daemon.socket, { method: "POST", path: "/v1/volumes/restore", body: { role: "nomad", id } });
+  expect(await must("create", { min: MIB })).toEqual(first);
+  expect(await readFile(path.join(volumesDir(), id, "file"), "utf8")).toBe("kept");
+});
+
+test("create after what was destroyed is given up makes an empty volume", async () => {
+  const first = await must("create", { min: MIB });
+  await writeFile(path.join(volumesDir(), id, "file"), "given up");
+  await must("delete");
+  const [destroyed] = await volumes();
+  await requestJson(daemon.socket, { method: "POST", path: "/v1/gc", body: { uuids: [destroyed?.uuid] } });
+  expect(await must("create", { min: MIB })).toEqual(first);
+  expect(await readdir(path.join(volumesDir(), id))).toEqual([]);
 });
 
 test("delete of what was never made is done, as after a first create that failed", async () => {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { NodeState } from "../../src/domain/node.ts";
-import type { VolumeId } from "../../src/domain/units.ts";
-import { byName, placeBehind, volumesByName } from "../../src/engine/name-order.ts";
+import type { Role, VolumeId } from "../../src/domain/units.ts";
+import { byName, placeBehind, placeBehindName, volumesByName } from "../../src/engine/name-order.ts";
 import { sampleVolume } from "../contract/samples.ts";
 
 const VOLUMES = 6;
@@ -52,4 +52,17 @@ test("The list goes on behind any of its volumes, also among those of one name a
       expect(ordered.map((volume) => placeBehind(ordered, volume))).toEqual(ordered.map((_, index) => index + 1));
     }),
   );
+});
+
+test("The list goes on behind all incarnations of a name, also one that nobody has", () => {
+  const state = new NodeState([]);
+  for (const [index, id] of ["b", "b", "d"].entries()) {
+    const value = { ...sampleVolume(index * 2), id: id as VolumeId };
+    state.apply({ table: "volumes", key: value.uuid, value });
+  }
+  const ordered = volumesByName(state);
+  const { role } = sampleVolume(0);
+  const places = ["a", "b", "c", "d", "e"].map((id) => placeBehindName(ordered, { role, id: id as VolumeId }));
+  expect(places).toEqual([0, 2, 2, 3, 3]);
+  expect(placeBehindName(ordered, { role: `${role}-later` as Role, id: "a" as VolumeId })).toBe(3);
 });

@@ -74,6 +74,17 @@ describe("volumes", () => {
     expect(await names(rig, PEER, { after: second.volume.uuid, limit: 2 })).toEqual(["eng/db"]);
   });
 
+  test("are paged behind a name, whether there is any such volume, and only those whose record is wanted", async () => {
+    const rig = await furnished();
+    const behind = (role: string, id: string) => ({ behind: { role: role as Role, id: id as VolumeId } });
+    expect(await names(rig, PEER, behind("ads", "db"))).toEqual(["ads/logs", "eng/db"]);
+    expect(await names(rig, PEER, behind("ads", "gone"))).toEqual(["ads/logs", "eng/db"]);
+    expect(await names(rig, PEER, { ...behind("ads", ""), where: ({ id }) => id === "db", limit: 1 })).toEqual([
+      "ads/db",
+    ]);
+    expect(await names(rig, PEER, behind("eng", "db"))).toEqual([]);
+  });
+
   test("of roles that may not be viewed are left out", async () => {
     const rig = await furnished();
     rig.setAcls(ADS_ONLY);

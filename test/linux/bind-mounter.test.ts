@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createBindMounter } from "../../src/host/bind-mounter.ts";
 import { readMountTable } from "../../src/host/mount-table.ts";
+import { createSymlinkMounter } from "../../src/host/symlink-mounter.ts";
 import { AT, geteuid, MOUNT_ATTR, MS, mount, mountSetattr, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
 import type { MountRequest } from "../../src/ports/mounter.ts";
 import { attachAndRecord, MountPlace, pathOf } from "../support/mount-place.ts";
@@ -47,6 +48,16 @@ describe.runIf(geteuid() === 0)("bind mounter on Linux", () => {
       const canary = place.sandbox();
       symlinkSync(canary, pathOf(request));
       await expect(mounter.attach(request)).rejects.toThrow("a symlink is in its place");
+      expect(place.mounts()).toEqual([]);
+    });
+
+    it.each([
+      ["bind", mounter],
+      ["symlink", createSymlinkMounter()],
+    ])("is a conflict where the kernel makes nothing (%s)", async (_backend, one) => {
+      const request = place.newRequest();
+      const refused = { code: "conflict", message: expect.stringContaining("takes nothing") };
+      await expect(one.attach({ ...request, sandbox: `/proc/${process.pid}` })).rejects.toMatchObject(refused);
       expect(place.mounts()).toEqual([]);
     });
 

@@ -13,7 +13,7 @@ const DOORS_COUNT = 0.4;
 
 export const fuzz: Protocol = {
   name: "fuzz",
-  title: "strange HTTP, forms, JSON, names, hook states, plugin calls, mount tables, configuration, labels",
+  title: "strange HTTP, gRPC, forms, JSON, names, hook states, plugin calls, mount tables, configuration, labels",
   unit: "inputs",
   target: 1_000_000,
   share: 2,

@@ -2,6 +2,7 @@
 import { type ErrorCode, HoldfastError } from "../../domain/error.ts";
 import { parseResource } from "../../domain/mesos-format.ts";
 import type { DiskResource } from "../../domain/resource.ts";
+import type { VolumeJson } from "../../faces/agent-socket/wire.ts";
 import type { Agent } from "./agent.ts";
 import type { VolumeName } from "./options.ts";
 
@@ -23,6 +24,12 @@ export async function findLiveVolume(agent: Agent, name: VolumeName): Promise<Di
   return volume === undefined || volume.retiredAt !== undefined
     ? undefined
     : parseResource(volume.resource, "the daemon's volume");
+}
+
+/** The newest destroyed volume of this name that can still be restored, when none of this name is live. */
+export async function findRetainedVolume(agent: Agent, name: VolumeName): Promise<VolumeJson | undefined> {
+  const volume = await unless("no_such_volume", agent.volume(name));
+  return volume?.retiredAt === undefined || volume.state === "collecting" ? undefined : volume;
 }
 
 /** Whether an operation with this id was done before. */

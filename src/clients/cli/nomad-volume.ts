@@ -6,6 +6,8 @@
  * A host volume is a volume of its own in role `nomad`, reserved and created as one list, and attached below Nomad's volume
  * directory under Nomad's id. So it is in use as far as everybody else is concerned, and after a reboot, when mounts are
  * gone, Nomad's own repetition brings it back. Deleting it destroys it and gives back its disk; its content is retained.
+ * Nomad does not say whether it wants a new volume or its old one: while content of that name is retained, no empty volume
+ * takes its place.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +21,7 @@ import { type ContainerPath, type MilliMb, subtractSizes, toBytes } from "../../
 import type { OperationBody } from "../../faces/agent-socket/wire.ts";
 import { type Agent, openAgent } from "./agent.ts";
 import type { CommandContext, Configure } from "./command.ts";
-import { findLiveVolume, readResources } from "./lookups.ts";
+import { findLiveVolume, findRetainedVolume, readResources } from "./lookups.ts";
 import { type Environment, type NomadVolume, readNomadVolume, readSizeRange, type SizeRange } from "./nomad-request.ts";
 import { addSocketOption, type SocketOptions, volumeText } from "./options.ts";
 import { diskOf } from "./pools.ts";
@@ -85,6 +87,7 @@ async function remove(agent: Agent, environment: Environment): Promise<object> {
 async function makeOrGrow(agent: Agent, wanted: NomadVolume, range: SizeRange): Promise<MilliMb> {
   const found = await findLiveVolume(agent, wanted.volume);
   if (found !== undefined) return growTo(agent, found, range, wanted);
+  await requireNoneRetained(agent, wanted);
   const size = newSize(range);
   const operations = creating(await chooseDisk(agent, wanted, size), size, wanted);
   try {
@@ -97,6 +100,18 @@ async function makeOrGrow(agent: Agent, wanted: NomadVolume, range: SizeRange): 
     return growTo(agent, other, range, wanted);
   }
   return size;
+}
+
+/** What runs on the volume would start on nothing, and its content be collected before anybody misses it. */
+async function requireNoneRetained(agent: Agent, { volume }: NomadVolume): Promise<void> {
+  const retained = await findRetainedVolume(agent, volume);
+  if (retained === undefined) return;
+  const name = volumeText(volume);
+  const ways = `holdfast restore ${name} brings it back with its content, holdfast gc ${retained.uuid} gives it up`;
+  throw new HoldfastError(
+    "conflict",
+    `Cannot create volume ${name}: it was destroyed at ${retained.retiredAt}; ${ways}`,
+  );
 }
 
 async function growTo(

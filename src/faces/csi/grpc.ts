@@ -19,6 +19,7 @@ import type { Log } from "../../ports/log.ts";
 import { listenAt, type SocketServer } from "../http/listen.ts";
 import { actorOf, type PeerOf } from "../http/peer.ts";
 import { withPlainAuthority } from "./authority.ts";
+import { skipGoneCallers } from "./gone-callers.ts";
 import { refusalFor, STATUS_NUMBERS } from "./status.ts";
 
 /** Answers one call; `request` is as protobufjs decodes it, with every default, and nothing about it is checked. */
@@ -56,6 +57,7 @@ export async function startGrpc(options: GrpcOptions): Promise<{ close(): Promis
     "grpc.max_concurrent_streams": STREAMS_MAX,
     "grpc.enable_channelz": 0,
   });
+  skipGoneCallers(server);
   addServices(server, options, () => callers.getStore()?.() ?? actorOf(undefined));
   const door = openDoor(server, (socket, serve) => callers.run(identify(peer, socket), serve));
   const forget = await listenAt(door, { path, mode, listener });

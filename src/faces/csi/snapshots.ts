@@ -11,7 +11,7 @@ import type { Csi } from "./context.ts";
 import { remove } from "./delete.ts";
 import { entries, nameToBe, optionalText, parseRequest, requiredText, stringMap } from "./fields.ts";
 import { mustFind } from "./find.ts";
-import { pageOf } from "./list.ts";
+import { behindToken, type Page, readPage } from "./list.ts";
 import { nameReserved, newName, ownReservation, parseWireId, wireId } from "./names.ts";
 import { parseParameters } from "./parameters.ts";
 import { CsiError } from "./status.ts";
@@ -67,13 +67,23 @@ export async function deleteSnapshot(csi: Csi, request: unknown, actor: Actor): 
 export async function listSnapshots(csi: Csi, request: unknown, actor: Actor): Promise<object> {
   const asked = parseRequest(LIST, request);
   const { snapshot_id: id, source_volume_id: source } = asked;
-  const found = id === "" ? await csi.engine.volumes(actor) : [(await find(csi, actor, id)) ?? []].flat();
-  const fitting = found
-    .filter(isSnapshot)
-    .filter(({ volume, copying }) => copying === undefined && volume.phase === "live")
-    .filter(({ volume }) => source === "" || wireId(volume.snapshotOf) === source);
-  const { views, next } = pageOf(fitting, asked);
+  const isWanted = ({ snapshotOf, copying }: Volume) =>
+    snapshotOf !== undefined && copying === undefined && (source === "" || wireId(snapshotOf) === source);
+  const { views, next } =
+    id === "" ? await readPage(csi, actor, asked, isWanted) : await readOne(csi, actor, asked, isWanted);
   return { entries: views.map((view) => ({ snapshot: entry(view as Snapshot) })), next_token: next };
+}
+
+/** The page with one snapshot at most. */
+async function readOne(
+  csi: Csi,
+  actor: Actor,
+  { snapshot_id: id, starting_token: token }: z.output<typeof LIST>,
+  isWanted: (volume: Volume) => boolean,
+): Promise<Page> {
+  behindToken(token);
+  const view = await find(csi, actor, id);
+  return { views: view !== undefined && isWanted(view.volume) ? [view] : [], next: "" };
 }
 
 /** As `GetSnapshot`. */

@@ -54,6 +54,7 @@ export class EventStreams {
     // A HEAD has no body to go on with.
     if (reply.request.method === "HEAD") return void reply.headers(HEAD).send();
     const { raw } = reply;
+    reply.server.longAnswers.begin(raw);
     const end = (): void => void raw.end();
     const unfollow = this.#engine.follow(actor, query, (event) => send(raw, this.#print(event)), end);
     const heartbeat = setInterval(() => {

@@ -16,6 +16,7 @@ import type { Log } from "../../ports/log.ts";
 import { BODY_BYTES_MAX, collectBody } from "./body.ts";
 import { refuseBrokenHttp } from "./client-error.ts";
 import { PLAIN_FORM, pathOf, type RefusalForm, sendError } from "./errors.ts";
+import { LongAnswers } from "./long-answers.ts";
 import { type AccessChanges, NEVER_CHANGES, type Standing } from "./standing.ts";
 import type { HealthJson } from "./wire.ts";
 
@@ -28,6 +29,7 @@ declare module "fastify" {
   }
   interface FastifyInstance {
     accessChanges: AccessChanges;
+    longAnswers: LongAnswers;
   }
   interface FastifyContextConfig {
     /** Answers anybody, at any time. */
@@ -87,7 +89,9 @@ export function createApp(door: Door): FastifyInstance {
     door.tls === undefined
       ? fastify({ ...options, http: limits })
       : (fastify({ ...options, https: { ...limits, ...door.tls } }) as unknown as FastifyInstance);
-  app.server.maxConnections = door.connectionsMax ?? CONNECTIONS_MAX;
+  const { connectionsMax = CONNECTIONS_MAX } = door;
+  app.server.maxConnections = connectionsMax;
+  app.decorate("longAnswers", new LongAnswers(connectionsMax));
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", collectBody);

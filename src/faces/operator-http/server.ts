@@ -46,6 +46,8 @@ export interface OperatorHttpOptions {
   readonly share?: (app: FastifyInstance) => void;
   /** Whether a request is for a page of theirs, to which other pages may link. */
   readonly isPage?: (request: IncomingMessage) => boolean;
+  /** Connections beyond it are ended at once. */
+  readonly connectionsMax?: number;
 }
 
 export interface Address {
@@ -55,6 +57,9 @@ export interface Address {
 }
 
 const ANONYMOUS: Actor = Object.freeze({ kind: "anonymous" });
+
+/** All frameworks and event streams that there may be, some that are about to end, and everybody else. */
+const CONNECTIONS_MAX = 400;
 
 /** Starts to listen. @throws `unavailable` when it cannot */
 export async function startOperatorHttp(
@@ -69,6 +74,7 @@ export async function startOperatorHttp(
     screen: (request) => screen(request.headers, { isPage: options.isPage?.(request) === true }),
     admit: (request, reply) => authenticate(options.authenticator, request, reply),
     accessChanges: options.accessChanges,
+    connectionsMax: options.connectionsMax ?? CONNECTIONS_MAX,
   });
   // A browser keeps no answer for whoever uses it next, and takes none for what it is not.
   app.addHook("onRequest", async (_request, reply) => {

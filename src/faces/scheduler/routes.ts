@@ -4,7 +4,8 @@
  *
  * In this order it refuses, as Mesos does: a missing Content-Type (400), one that is not JSON (415), a malformed call
  * (400), for SUBSCRIBE another's principal (400), an Accept without JSON (406), a Mesos-Stream-Id (400); for the others an
- * unknown framework or another's (400), one that is not connected (403), a missing or wrong Mesos-Stream-Id (400). What
+ * unknown framework or another's (400), one that is not connected (403), a missing or wrong Mesos-Stream-Id (400); and
+ * SUBSCRIBE where so many streams are open that no connections would be left for others (503). What
  * Mesos will not have of a framework that subscribes is told as an ERROR event, and the stream ends.
  */
 import { randomUUID } from "node:crypto";
@@ -83,6 +84,7 @@ function refused(code: "invalid" | "forbidden", reason: string): HoldfastError {
 
 /** Answers 200; everything that follows comes through the stream. */
 function openStream(reply: FastifyReply, clock: Clock, onClose: (stream: EventStream) => void): EventStream {
+  reply.server.longAnswers.begin(reply.raw);
   const id = randomUUID();
   const { raw } = reply.hijack();
   // The connection serves nothing else: the client shall see its end at once.

@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { statSync } from "node:fs";
-import { connect } from "node:http2";
+import { connect, constants } from "node:http2";
 import { createConnection } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ERROR_CODES, type ErrorCode, HoldfastError } from "../../../src/domain/error.ts";
@@ -290,6 +291,20 @@ describe("the door", () => {
     const headers = await new Promise<object>((resolve) => stream.once("response", (fields) => resolve(fields)));
     expect(headers).toBeDefined();
     stream.resume();
+    session.close();
+    expect(await plugin.client.call("Probe")).toMatchObject({ status: "OK" });
+  });
+
+  it.each([
+    ["a call that it does not serve", { ":path": "/csi.v1.Node/Nothing", "content-type": "application/grpc" }],
+    ["what is no gRPC", { ":path": "/csi.v1.Identity/Probe", "content-type": "text/plain" }],
+    ["a call in order", { ":path": "/csi.v1.Identity/Probe", "content-type": "application/grpc" }],
+  ])("goes on after whoever takes %s back before it is read", async (_what, headers) => {
+    const session = connect("http://csi", { createConnection: () => createConnection(plugin.socketPath) });
+    await once(session, "connect");
+    const streams = Array.from({ length: 50 }, () => session.request({ ":method": "POST", ...headers }));
+    for (const stream of streams) stream.on("error", () => {}).close(constants.NGHTTP2_CANCEL);
+    await Promise.all(streams.map((stream) => once(stream, "close")));
     session.close();
     expect(await plugin.client.call("Probe")).toMatchObject({ status: "OK" });
   });

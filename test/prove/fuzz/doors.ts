@@ -1,6 +1,6 @@
 /**
  * Strange requests through every door of a real daemon, which runs as nobody: whatever a request may name, it can harm
- * nothing. Most are HTTP in order, many on one connection; some are not.
+ * nothing. Most are HTTP or gRPC in order, many on one connection; some are not.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { chown, mkdir, writeFile } from "node:fs/promises";
@@ -15,6 +15,7 @@ import { Chance } from "../../simulation/chance.ts";
 import type { Trial } from "../protocol.ts";
 import { type Canary, startCanary } from "./canary.ts";
 import { type Answer, exchange } from "./connection.ts";
+import { probeCsi, tryCsi } from "./csi-door.ts";
 import type { Tried } from "./parsers.ts";
 import { type DoorName, makeJunk, makeRequest, type Scene } from "./requests.ts";
 import { BUNDLES } from "./samples.ts";
@@ -41,12 +42,15 @@ const SAMPLE_INPUTS = 500;
 const PARTS = 4;
 const DESCRIPTORS_GROWTH_MAX = 32;
 const VIOLATIONS_MAX = 50;
+const CSI_PLUGIN = "CSI plugin" as const;
 const PROGRESS = 50_000;
 
 interface Target {
   readonly daemon: Daemon;
   readonly place: Place;
   readonly doors: Readonly<Record<DoorName, Door>>;
+  /** Where it serves CSI. */
+  readonly csi: string;
   readonly scene: Scene;
   readonly canary: Canary;
 }
@@ -80,6 +84,7 @@ async function startTarget(): Promise<Target> {
   const place = await makePlace("fuzz", NOBODY);
   try {
     const plugin = path.join(place.dir, "plugin.sock");
+    const csi = path.join(place.dir, "csi.sock");
     const sandboxes = ["one", "two"].map((name) => path.join(place.dir, "sandboxes", name));
     const bundle = path.join(place.dir, "bundle");
     for (const directory of [...sandboxes, bundle]) await mkdir(directory, { recursive: true });
@@ -90,8 +95,7 @@ async function startTarget(): Promise<Target> {
       "disk:200;disk(ads):50",
       "--mount-backend",
       "symlink",
-      "--docker-plugin",
-      plugin,
+      ...["--docker-plugin", plugin, "--csi", csi],
       // What is destroyed goes at once: books that grow would look like a leak.
       ...["--gc-delay", "0s", "--gc-min-age", "0s", "--gc-interval", "1s"],
       "--log-level",
@@ -104,7 +108,14 @@ async function startTarget(): Promise<Target> {
       "agent socket": daemon.socket,
       "Docker plugin": { socketPath: plugin },
     };
-    return { daemon, place, doors, scene: { agentId, sandboxes, bundle }, canary: startCanary(place.dir, daemon.http) };
+    return {
+      daemon,
+      place,
+      doors,
+      csi,
+      scene: { agentId, sandboxes, bundle },
+      canary: startCanary(place.dir, daemon.http),
+    };
   } catch (error) {
     await place.remove();
     throw error;
@@ -144,12 +155,29 @@ function isPassed(step: number, before: number, after: number): boolean {
 
 interface Outcome {
   readonly inputs: number;
-  readonly statuses: readonly number[];
+  readonly statuses: readonly (number | string)[];
   readonly faults: readonly string[];
 }
 
-async function tryBurst({ doors, scene, canary }: Target, chance: Chance): Promise<Outcome> {
-  const name = chance.pick(Object.keys(doors) as DoorName[]);
+function tryBurst(target: Target, chance: Chance): Promise<Outcome> {
+  const name = chance.pick([...(Object.keys(target.doors) as DoorName[]), CSI_PLUGIN]);
+  return name === CSI_PLUGIN ? tryGrpc(target, chance) : tryHttp(target, chance, name);
+}
+
+async function tryGrpc({ csi, scene, canary }: Target, chance: Chance): Promise<Outcome> {
+  const startMs = performance.now();
+  const {
+    ended,
+    silenceMs,
+    shown: sent,
+    ...outcome
+  } = await tryCsi({ socketPath: csi, scene, msMax: PATIENCE_MS_MAX }, chance);
+  if (ended && !isTooLong(silenceMs, canary, startMs)) return outcome;
+  const fault = `the ${CSI_PLUGIN} is silent for ${Math.round(silenceMs)} ms after ${sent}`;
+  return { ...outcome, faults: [...outcome.faults, fault] };
+}
+
+async function tryHttp({ doors, scene, canary }: Target, chance: Chance, name: DoorName): Promise<Outcome> {
   const isJunk = chance.percent(JUNK_PERCENT);
   const parts = isJunk
     ? [makeJunk(name, chance, scene)]
@@ -162,12 +190,16 @@ async function tryBurst({ doors, scene, canary }: Target, chance: Chance): Promi
   const faults = answers
     .filter((answer) => isFailure(name, answer))
     .map(({ status, body }) => `the ${name} answers ${status} (${body}) to one of ${shown(bytes)}`);
-  if (!ended || (silenceMs > ANSWER_MS_MAX && canary.slowestSince(startMs) < PLAIN_MS_MAX)) {
+  if (!ended || isTooLong(silenceMs, canary, startMs)) {
     faults.push(
       `the ${name} is silent for ${Math.round(silenceMs)} ms, with ${answers.length} answers to ${shown(bytes)}`,
     );
   }
   return { inputs: isJunk ? 1 : Math.max(1, answers.length), statuses, faults };
+}
+
+function isTooLong(silenceMs: number, canary: Canary, startMs: number): boolean {
+  return silenceMs > ANSWER_MS_MAX && canary.slowestSince(startMs) < PLAIN_MS_MAX;
 }
 
 /** Docker's protocol has this status for every refusal, so there the words tell. */
@@ -204,12 +236,13 @@ function judgeUse(samples: readonly Use[]): { readonly grownMb: number; readonly
 }
 
 /** It is there, says that all is well, stops in time, and its books are in order. */
-async function judgeEnd({ daemon }: Target): Promise<readonly string[]> {
+async function judgeEnd({ daemon, csi }: Target): Promise<readonly string[]> {
   const faults: string[] = [];
   try {
     const { problems, ready } = await requestJson<StatusJson>(daemon.socket, { path: "/v1/status" });
     if (!ready) faults.push("the daemon is not ready at the end");
     faults.push(...problems.map((problem) => `at the end: ${problem}`));
+    faults.push(...(await probeCsi(csi)).map((fault) => `at the end: ${fault}`));
     await daemon.stop();
   } catch (error) {
     return [`the daemon is not there at the end: ${String(error)}`];

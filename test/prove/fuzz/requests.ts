@@ -24,8 +24,8 @@ export interface Scene {
 const JSON_TYPE = "application/json";
 const FORM_TYPE = "application/x-www-form-urlencoded";
 /** So long that no few edits make an existing path of it. */
-const NOTHING = `/nonexistent-${"x".repeat(200)}`;
-const NOWHERE = [
+export const NOTHING = `/nonexistent-${"x".repeat(200)}`;
+export const NOWHERE = [
   "",
   NOTHING,
   "relative",
