@@ -1,7 +1,7 @@
 /** Reads a YAML file into plain values, refusing everything ambiguous. */
 import { readFileSync } from "node:fs";
 import { getSystemErrorMessage } from "node:util";
-import { type Document, LineCounter, parseDocument } from "yaml";
+import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import { HoldfastError, messageOf } from "../domain/error.ts";
 
 /** Aliases that expand to more than this are an attack or an accident. */
@@ -23,11 +23,32 @@ export function readYamlFile(path: string): unknown {
     const { line, col } = lines.linePos(fault.pos[0]);
     throw unreadable(path, `line ${line}, column ${col}: ${fault.message}`, fault);
   }
+  const at = findStrangeKey(document);
+  if (at !== undefined) {
+    const { line, col } = lines.linePos(at);
+    throw unreadable(path, `line ${line}, column ${col}: a key is no text`);
+  }
   try {
     return document.toJS({ maxAliasCount: ALIASES_MAX });
   } catch (error) {
     throw unreadable(path, messageOf(error), error);
   }
+}
+
+/**
+ * Where a map, a list or an alias is a key; nothing here has such. They would be made text, and what they contain with
+ * them, again and again: a few hundred in each other take hours.
+ */
+function findStrangeKey(document: Document): number | undefined {
+  let at: number | undefined;
+  visit(document, {
+    Pair(_, { key }) {
+      if (isScalar(key) || key === null) return undefined;
+      at = isNode(key) ? (key.range?.[0] ?? 0) : 0;
+      return visit.BREAK;
+    },
+  });
+  return at;
 }
 
 /** Nesting that is too deep for the parser's stack is its only error that it throws. */
@@ -53,7 +74,7 @@ function reasonOf(error: unknown): string {
   return String(error);
 }
 
-function unreadable(path: string, reason: string, cause: unknown): HoldfastError {
+function unreadable(path: string, reason: string, cause?: unknown): HoldfastError {
   const shown = reason.length > REASON_CHARACTERS_MAX ? `${reason.slice(0, REASON_CHARACTERS_MAX)}...` : reason;
   return new HoldfastError("invalid", `Cannot read the configuration ${path}: ${shown}`, { cause });
 }

@@ -43,6 +43,8 @@ describe("a configuration file is refused", () => {
 
   test("when it is nested deeper than its parser can go", () => {
     expect(refusal(() => fromFile("? ".repeat(20_000)))).toMatch(/^Cannot read the configuration .*holdfast\.yaml: /);
+    // Few enough for the parser, and hours for what makes text of a key.
+    expect(refusal(() => fromFile(`${"? ".repeat(600)}a`))).toContain("line 1, column 3: a key is no text");
   });
 
   test("when it is missing", () => {
@@ -69,6 +71,14 @@ describe("a configuration file is refused", () => {
 
   test("when it has a tag that means nothing", () => {
     expect(refusal(() => fromFile("gcDelay: !mine 1w\n"))).toContain("line 1, column 10");
+  });
+
+  test.each([
+    ["a list", "[workRoot]: /data\n"],
+    ["a map", "? workRoot: /data\n"],
+    ["an alias", "workRoot: &there [/data]\n*there : 1\n"],
+  ])("when a key is %s", (_what, text) => {
+    expect(refusal(() => fromFile(text))).toContain("a key is no text");
   });
 
   test("when its aliases explode", () => {
