@@ -39,9 +39,23 @@ export const uses: readonly Mutant[] = [
   {
     name: "an exclusive volume that another namespace shows",
     file: "engine/in-use.ts",
-    find: "if (held !== undefined && volume !== undefined) throw",
-    replace: "if (held !== undefined && volume !== undefined && volume.shared) throw",
+    find: "if (held !== undefined) throw",
+    replace: "if (held !== undefined && volume.shared) throw",
     test: "engine/attach.test.ts",
+  },
+  {
+    name: "the kernel's word that nobody has the volume, before it is mounted",
+    file: "host/bind-attach.ts",
+    find: "    if (request.alone === true) requireShownNowhere(request, action);\n",
+    replace: "",
+    test: "linux/alone.test.ts",
+  },
+  {
+    name: "the kernel's word that nobody else has the volume, before it is unmounted",
+    file: "host/bind-detach.ts",
+    find: "      if (alone) requireShownHere(mounted, action);\n",
+    replace: "",
+    test: "linux/alone.test.ts",
   },
   {
     name: "one container id in two places",
