@@ -319,7 +319,8 @@ async function takeBack(parts: Parts, by: string, request: AttachPlan, half: Hal
       if (outcome === "held") stuck.push({ ...attachment, phase: "lingering" });
     } catch (error) {
       parts.log.error({ error, container: request.container }, "Cannot take a volume out of a sandbox again");
-      stuck.push(attachment);
+      // Still an intent, which the next look takes back.
+      stuck.push({ ...attachment, phase: "attaching" });
     }
   }
   const remounted: Attachment[] = [];

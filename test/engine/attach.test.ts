@@ -382,13 +382,16 @@ describe("attach over a busy unmount that cannot be undone", () => {
     expect(rig.mounter.places()).toEqual(["/sandbox/logs"]);
   });
 
-  test("a new mount that cannot be taken back stays recorded", async () => {
+  test("a new mount that cannot be taken back stays an intent, which the reconcile takes back", async () => {
     const rig = await furnished();
     await rig.attach({ volumes: [wanted("db")] });
     rig.mounter.failNext("detach", BUSY);
     rig.mounter.failNext("detach", BROKEN);
     expect(await outcomeOf(rig.attach({ volumes: [wanted("logs", { at: "logs" })] }))).toBe("busy");
     expect(rig.mounter.places()).toEqual(["/sandbox/data", "/sandbox/logs"]);
-    expect(await rig.attachments()).toEqual(["logs at logs: attached", "db at data: attached"]);
+    expect(await rig.attachments()).toEqual(["logs at logs: attaching", "db at data: attached"]);
+    await rig.engine.reconcile();
+    expect(rig.mounter.places()).toEqual(["/sandbox/data"]);
+    expect(await rig.attachments()).toEqual(["db at data: attached"]);
   });
 });

@@ -30,6 +30,7 @@ const PLUMBING = /^(?:\d+ +)?\w+\(\d+<(?:anon_inode|pipe|socket)|daemon\.log>/;
 const NOT_FOR_EVER: ReadonlySet<string> = new Set(["read", "write", "writev"]);
 /** Where the program is loaded nobody is there yet to say anything. */
 const LOADER = /<[^>]*(?:\.so[.\d]*|\/node)>/;
+const LOADER_FAILED = /error while loading shared libraries/;
 const INJECTED = "(INJECTED)";
 const SYNC_OF_CHECKPOINT = /\bf(?:data)?sync\(\d+<[^>]*\/meta\/checkpoint\.db(?:-wal)?>/;
 /** As the daemon says that its checkpoint cannot be stored any more. */
@@ -205,13 +206,12 @@ class Saboteur implements Breaker {
       const logged = statSync(daemon.log).size;
       const outcome = await daemon.start({ calls: call, what: `error=${error}`, when }, START_MS_MAX);
       if (outcome === "hangs") this.#blame([`the start hangs: ${await daemon.said()}`]);
-      if ((await daemon.traced()).includes(INJECTED)) this.#count(`${key} ${call} ${nth} ${error}`, 0);
       const said = readFileSync(daemon.log, "utf8").slice(logged);
-      if (outcome === "ended" && !EXIT_REFUSED.includes(daemon.end?.status)) {
-        this.#blame([`the start ends with ${JSON.stringify(daemon.end)}: ${said}`]);
+      if (LOADER_FAILED.test(said)) this.#miss();
+      else {
+        if ((await daemon.traced()).includes(INJECTED)) this.#count(`${key} ${call} ${nth} ${error}`, 0);
+        this.#blame(judgeStart(outcome, daemon.end, said));
       }
-      if (outcome === "ended" && !said.includes("Cannot")) this.#blame([`the start does not say why it ends: ${said}`]);
-      this.#blame(judgeLog(said));
     }
     await this.#startAgain(node);
   }
@@ -271,6 +271,14 @@ function judgeEnd(
   if (answer === undefined) return end === undefined ? ["the request gets no answer"] : [];
   if (answer.status === 200) return [];
   return /"code":"\w+"/.test(answer.text) ? [] : [`the answer is no refusal: ${answer.status} ${answer.text}`];
+}
+
+function judgeStart(outcome: string, end: End | undefined, said: string): string[] {
+  const faults = judgeLog(said);
+  if (outcome !== "ended") return faults;
+  if (!EXIT_REFUSED.includes(end?.status)) faults.push(`the start ends with ${JSON.stringify(end)}: ${said}`);
+  if (!said.includes("Cannot")) faults.push(`the start does not say why it ends: ${said}`);
+  return faults;
 }
 
 function judgeLog(said: string): string[] {
