@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Protocol } from "./protocol.ts";
 import { budgetOf, PROTOCOLS } from "./protocols.ts";
 
-const MINUTES = Number(process.env["HOLDFAST_PROVE_MINUTES"] ?? 4);
+const MINUTES = Number(process.env["HOLDFAST_PROVE_MINUTES"] ?? 8);
 /** What is begun in time may end late: a machine to boot, a daemon to wait for. */
 const MORE_MS = 400_000;
 

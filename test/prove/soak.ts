@@ -11,7 +11,7 @@ export const soak: Protocol = {
   name: "soak",
   title: "200 clients, kill -9 again and again, a disk that fills up and empties",
   unit: "operations",
-  target: 500_000,
+  target: 150_000,
   share: 3,
   unavailable: () => (mayMount ? undefined : "it needs root with CAP_SYS_ADMIN"),
   run: soakNode,
