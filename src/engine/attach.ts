@@ -130,18 +130,8 @@ export async function detachVolumes(
   const mounts = container.attachments.filter((attachment) => attachment.phase !== "lingering");
   await parts.ledger.transact({ ...RELEASE, ...why }, (tx) => setPhase(tx, id, mounts, "detaching"));
 
-  const unmounted: Attachment[] = [];
-  const lingering: Attachment[] = [];
-  let refusal: unknown;
-  for (const attachment of mounts.toReversed()) {
-    try {
-      const outcome = await release(parts, container, attachment, { force });
-      parts.observations.mounts.delete(attachmentKey(id, attachment.uuid));
-      (outcome === "held" ? lingering : unmounted).push(attachment);
-    } catch (error) {
-      refusal ??= await withProcesses(parts, container, attachment, error);
-    }
-  }
+  const { unmounted, lingering, refusal } = await release(parts, container, mounts, { force });
+  for (const { uuid } of [...unmounted, ...lingering]) parts.observations.mounts.delete(attachmentKey(id, uuid));
 
   await parts.ledger.transact({ ...RELEASE, ...why }, (tx) => {
     replace(tx.state.containers.get(id), tx, (attachment) => {
@@ -154,28 +144,58 @@ export async function detachVolumes(
   if (refusal !== undefined) throw refusal;
 }
 
-/** Takes away what a container has; `held` when somebody has it still. */
+/** What became of a container's mounts. */
+interface Released {
+  readonly unmounted: readonly Attachment[];
+  /** Taken away, and somebody has it still. */
+  readonly lingering: readonly Attachment[];
+  /** Why one is still there. */
+  readonly refusal?: unknown;
+}
+
 async function release(
   parts: Parts,
   container: Container,
-  attachment: Attachment,
+  mounts: readonly Attachment[],
   { force }: { readonly force: boolean },
-): Promise<"free" | "held"> {
-  const place = mountedAt(parts, container, attachment);
-  if (parts.ledger.state.containersOf(attachment.uuid).some(({ id }) => id !== container.id)) {
-    return takeAway(parts, place, { force });
+): Promise<Released> {
+  const [first] = mounts;
+  // Of several none is taken away before it is known of all that nobody sits in a copy.
+  if (mounts.length === 1 && first !== undefined && isNobodyElses(parts, container, first)) {
+    const released = await releaseEach(parts, container, mounts, { force, alone: true });
+    if (codeOf(released.refusal) !== "in_use") return released;
   }
-  try {
-    return await takeAway(parts, place, { force, alone: true });
-  } catch (error) {
-    if (codeOf(error) !== "in_use") throw error;
-  }
-  const copies = await copiesOf(parts, container.id, [attachment]);
+  const copies = await copiesOf(parts, container.id, mounts);
   const busy = force ? undefined : await busyElsewhere(parts, container.id, copies);
-  if (busy !== undefined) throw busy;
-  const outcome = await takeAway(parts, place, { force });
-  const kept = await stillHeld(parts, container.id, [attachment], copies);
-  return kept.length > 0 ? "held" : outcome;
+  if (busy !== undefined) return { unmounted: [], lingering: [], refusal: busy };
+  const released = await releaseEach(parts, container, mounts, { force });
+  const kept = await stillHeld(parts, container.id, released.unmounted, copies);
+  return { ...released, lingering: [...released.lingering, ...kept] };
+}
+
+async function releaseEach(
+  parts: Parts,
+  container: Container,
+  mounts: readonly Attachment[],
+  options: Parameters<typeof takeAway>[2],
+): Promise<Released> {
+  const unmounted: Attachment[] = [];
+  const lingering: Attachment[] = [];
+  let refusal: unknown;
+  for (const attachment of mounts.toReversed()) {
+    try {
+      const outcome = await takeAway(parts, mountedAt(parts, container, attachment), options);
+      (outcome === "held" ? lingering : unmounted).push(attachment);
+    } catch (error) {
+      refusal ??= await withProcesses(parts, container, attachment, error);
+    }
+  }
+  return { unmounted, lingering, refusal };
+}
+
+/** By the books. */
+function isNobodyElses(parts: Parts, { id }: Container, { uuid }: Attachment): boolean {
+  return parts.ledger.state.containersOf(uuid).every((other) => other.id === id);
 }
 
 /** Its process ended before it was taken away. */

@@ -32,7 +32,11 @@ export async function requireHeldByNobody(parts: Parts, container: ContainerId, 
 
 async function findHeld(parts: Parts, container: ContainerId, uuid: Incarnation): Promise<HeldMount | undefined> {
   for (let look = 1; ; look += 1) {
-    const [held] = isFree(parts, container, uuid) ? await parts.holders.mounts([uuid], "everywhere") : [];
+    const mounts = [
+      ...(await parts.holders.mounts([uuid], "elsewhere")),
+      ...(await parts.holders.mounts([uuid], "here")),
+    ];
+    const [held] = isFree(parts, container, uuid) ? mounts : [];
     if (held?.pid !== NOBODY || look === LOOKS_MAX) return held;
   }
 }

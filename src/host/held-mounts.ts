@@ -12,14 +12,14 @@ import { findShownMounts, OWN_NAMESPACE, type ShownMount } from "./namespace-wal
 import { describeProcess } from "./processes.ts";
 
 /**
- * Every mount of these volumes, or of something in them; `elsewhere` leaves out our own namespace. Where the kernel
- * can tell that no other namespace has any, no process is looked at; otherwise processes are asked, which also says
- * who they are.
+ * Every mount of these volumes, or of something in them, as `Holders.mounts`. Where the kernel can tell that no other
+ * namespace has any, no process is looked at; otherwise processes are asked, which also says who they are.
  * @throws `unavailable` when a namespace cannot be ruled out
  */
 export function findHeldMounts(uuids: readonly Incarnation[], scope: Scope): readonly HeldMount[] {
   const wanted = new Set(uuids);
-  const own = scope === "everywhere" ? heldIn(ownTable(), wanted) : [];
+  const own = scope === "elsewhere" ? [] : heldIn(ownTable(), wanted);
+  if (scope === "here") return own;
   const foreign = findShownMounts(wanted)?.filter(({ namespaceId }) => namespaceId !== OWN_NAMESPACE);
   if (foreign?.length === 0) return own;
   const attributed = [...otherTables({ threads: scope === "everywhere" })].flatMap((table) => heldIn(table, wanted));

@@ -29,6 +29,7 @@ export function createHolders({ diskRoots }: HoldersOptions): Holders {
   // One at a time, a few hundred clients at once would wait until the thread counts as lost.
   const mounts = {
     everywhere: gathered((uuids: readonly Incarnation[]) => thread.call("mounts", uuids, "everywhere")),
+    here: gathered((uuids: readonly Incarnation[]) => thread.call("mounts", uuids, "here")),
     elsewhere: gathered((uuids: readonly Incarnation[]) => thread.call("mounts", uuids, "elsewhere")),
   };
   return {

@@ -13,7 +13,15 @@ import { heldIn, mountTables } from "./held-mounts.ts";
 import { SCOPE } from "./incarnation.ts";
 import { tableIdOf } from "./mount-id.ts";
 import { idsIn, type NamespaceTable, tableOf } from "./mount-namespaces.ts";
-import { describeProcess, linkOf, namesIn, otherProcesses, refuseExhaustion, textOf } from "./processes.ts";
+import {
+  describeProcess,
+  directoryOf,
+  linkOf,
+  namesIn,
+  otherProcesses,
+  refuseExhaustion,
+  textOf,
+} from "./processes.ts";
 import { AT, O, openat2, type Stat, statx } from "./syscalls.ts";
 
 /** Takes what the kernel knows; a dead server must not stop us. */
@@ -117,11 +125,12 @@ function examineAll(paths: readonly string[]): readonly Directory[] {
 
 /** The links in /proc through which a process may hold a file; of its mappings, those on these devices (`deviceText`). */
 export function* linksOf(pid: number, devices: ReadonlySet<string>): Generator<string> {
-  yield `/proc/${pid}/cwd`;
-  yield `/proc/${pid}/root`;
-  for (const fd of namesIn(`/proc/${pid}/fd`)) yield `/proc/${pid}/fd/${fd}`;
+  const directory = directoryOf(pid);
+  yield `${directory}/cwd`;
+  yield `${directory}/root`;
+  for (const fd of namesIn(`${directory}/fd`)) yield `${directory}/fd/${fd}`;
   const mapped = new Set<string>();
-  for (const line of textOf(`/proc/${pid}/maps`)?.split("\n") ?? []) {
+  for (const line of textOf(`${directory}/maps`)?.split("\n") ?? []) {
     const [range = "", , , device = "", inode = ""] = line.split(" ", 5);
     const file = `${device} ${inode}`;
     if (inode === "0" || mapped.has(file) || !devices.has(device)) continue;

@@ -8,7 +8,7 @@
 import { closeSync, openSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { HoldfastError } from "../domain/error.ts";
 import { errnoOf } from "./disk-error.ts";
-import { describeProcess, isKernelThread, linkOf, otherProcesses, otherThreads } from "./processes.ts";
+import { describeProcess, directoryOf, isKernelThread, linkOf, otherProcesses, otherThreads } from "./processes.ts";
 import { AT, geteuid, statx } from "./syscalls.ts";
 
 export interface NamespaceTable {
@@ -35,7 +35,7 @@ export function idsIn({ text }: NamespaceTable): ReadonlySet<string> {
  * @throws `unavailable` it cannot be told
  */
 export function tableOf(pid: number): NamespaceTable | "gone" | "forbidden" {
-  const table = tell(pid, () => readTable(`/proc/${pid}`));
+  const table = tell(pid, () => readTable(directoryOf(pid)));
   return typeof table === "string" ? table : { namespace: "unknown", pid, text: table.text };
 }
 

@@ -2,11 +2,11 @@
  * Which volumes mount namespaces show, by asking the kernel for every namespace and its mounts: no process is looked at,
  * so it takes microseconds a namespace, and sees those that no process lives in.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import type { Incarnation } from "../domain/units.ts";
 import { incarnationsIn } from "./content-path.ts";
 import { KnownMounts } from "./known-mounts.ts";
-import { isErrno, listmount, mountRootOf, neighbourNamespace } from "./syscalls.ts";
+import { AT, isErrno, listmount, mountRootOf, neighbourNamespace, O, openat2 } from "./syscalls.ts";
 
 export interface ShownMount {
   readonly uuid: Incarnation;
@@ -31,6 +31,8 @@ export function findShownMounts(
     const gone = new Set(known.keys());
     for (const namespaceId of [OWN_NAMESPACE, ...otherNamespaces()]) {
       const mounts = known.get(namespaceId) ?? new KnownMounts();
+      // What is known is only half of it when this throws.
+      known.delete(namespaceId);
       mounts.update(mountsOf(namespaceId), (id) => ask(namespaceId, id));
       known.set(namespaceId, mounts);
       gone.delete(namespaceId);
@@ -53,7 +55,7 @@ export function asFarAsTold<Found>(ask: () => Found): Found | undefined {
   try {
     return ask();
   } catch (error) {
-    if (isErrno(error, "ENOTTY", "ENOSYS", "EPERM", "EINVAL", "EACCES")) return undefined;
+    if (isErrno(error, "ENOTTY", "ENOSYS", "EPERM", "EINVAL", "EACCES", "EOVERFLOW")) return undefined;
     throw error;
   }
 }
@@ -61,7 +63,7 @@ export function asFarAsTold<Found>(ask: () => Found): Found | undefined {
 /** The kernel's ids of all mount namespaces but our own, in both directions from there. */
 export function* otherNamespaces(): Generator<bigint> {
   for (const direction of ["previous", "next"] as const) {
-    let fd = openSync("/proc/thread-self/ns/mnt", "r");
+    let fd = openat2(AT.FDCWD, "/proc/thread-self/ns/mnt", { flags: O.RDONLY });
     try {
       for (;;) {
         const neighbour = neighbourOf(fd, direction);

@@ -57,6 +57,14 @@ export function survivorIn(processDirectory: string): string | undefined {
   });
 }
 
+/** Where /proc has what a process holds: with a thread that runs on, where the first has exited. */
+export function directoryOf(pid: number): string {
+  const directory = `/proc/${pid}`;
+  const stat = statOf(pid);
+  const survivor = stat !== undefined && hasExited(stat) ? survivorIn(directory) : undefined;
+  return survivor === undefined ? directory : `${directory}/task/${survivor}`;
+}
+
 /**
  * None when the directory is gone or not ours to read.
  * @throws `unavailable` it cannot be told

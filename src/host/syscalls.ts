@@ -171,6 +171,8 @@ const NS_GET_USERNS = 0xb701;
 /** Where `listmount` begins. */
 const LSMT_ROOT = 0xffff_ffff_ffff_ffffn;
 const MOUNTS_AT_ONCE = 4096;
+/** A path may be longer than any that can be opened; the kernel itself ends somewhere here. */
+const STATMOUNT_BYTES_MAX = 4 * 1024 * 1024;
 
 /** `getdents64`: where a record has its length, its type, and its name. */
 const DIRENT = { LENGTH: 16, TYPE: 18, NAME: 19, DT_UNKNOWN: 0, DT_DIR: 4 } as const;
@@ -269,7 +271,8 @@ const statmountRequest = Buffer.alloc(32);
 /** Two words each, the lower first. */
 const listmountIds = new Uint32Array(2 * MOUNTS_AT_ONCE);
 const namespaceInfo = Buffer.alloc(16);
-const statmountBuffer = Buffer.alloc(16 * 1024);
+/** Grows with the longest path that a mount has. */
+let statmountBuffer = Buffer.alloc(16 * 1024);
 const direntBuffer = Buffer.alloc(32 * 1024);
 const inodeFlags = new Uint32Array(2);
 const attributeBuffer = Buffer.alloc(4096);
@@ -523,9 +526,10 @@ export function mountPointOf(uniqueId: bigint, namespaceId: bigint): string | un
     : undefined;
 }
 
-/** Which directory of its file system a mount of another namespace shows; not escaped. As `statmount`. */
-export function mountRootOf(uniqueId: bigint, namespaceId: bigint): string | undefined {
-  return askStatmount(uniqueId, STATMOUNT.MNT_ROOT, { namespaceId }) ? statmountString(STRING_OF.MNT_ROOT) : undefined;
+/** Which directory of its file system a mount of a namespace shows; not escaped. Throws `ENOSYS` or `EPERM` where that is not told. */
+export function mountRootOf(uniqueId: bigint, namespaceId: bigint): string {
+  callForMount(uniqueId, STATMOUNT.MNT_ROOT, { namespaceId });
+  return statmountString(STRING_OF.MNT_ROOT);
 }
 
 function mountStatus(): MountStatus {
@@ -546,17 +550,29 @@ function statmountString(offsetAt: number): string {
 }
 
 function askStatmount(uniqueId: bigint, wanted: bigint, elsewhere?: Elsewhere): boolean {
-  const journey = elsewhere !== undefined && "journey" in elsewhere ? elsewhere.journey : undefined;
-  const namespaceId = elsewhere !== undefined && "namespaceId" in elsewhere ? elsewhere.namespaceId : 0n;
-  fillMountRequest(uniqueId, wanted, namespaceId);
-  const invoke = () => callStatmount(NUMBERS.statmount, statmountRequest, statmountBuffer, statmountBuffer.length, 0);
   try {
-    if (journey === undefined) run("statmount", "", invoke);
-    else runAbroad({ call: "statmount", subject: "", journey }, invoke);
+    callForMount(uniqueId, wanted, elsewhere);
     return true;
   } catch (error) {
     if (isErrno(error, "ENOSYS", "EPERM")) return false;
     throw error;
+  }
+}
+
+function callForMount(uniqueId: bigint, wanted: bigint, elsewhere?: Elsewhere): void {
+  const journey = elsewhere !== undefined && "journey" in elsewhere ? elsewhere.journey : undefined;
+  const namespaceId = elsewhere !== undefined && "namespaceId" in elsewhere ? elsewhere.namespaceId : 0n;
+  const invoke = () => callStatmount(NUMBERS.statmount, statmountRequest, statmountBuffer, statmountBuffer.length, 0);
+  for (;;) {
+    fillMountRequest(uniqueId, wanted, namespaceId);
+    try {
+      if (journey === undefined) run("statmount", "", invoke);
+      else runAbroad({ call: "statmount", subject: "", journey }, invoke);
+      return;
+    } catch (error) {
+      if (!isErrno(error, "EOVERFLOW") || statmountBuffer.length >= STATMOUNT_BYTES_MAX) throw error;
+      statmountBuffer = Buffer.alloc(2 * statmountBuffer.length);
+    }
   }
 }
 

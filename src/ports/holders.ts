@@ -36,8 +36,11 @@ export interface DirectoryHolder {
   readonly pid?: number;
 }
 
-/** `elsewhere` leaves out the daemon's own namespace, which is cheaper. */
-export type Scope = "everywhere" | "elsewhere";
+/**
+ * `elsewhere` leaves out the daemon's own namespace, and threads that live elsewhere than their process, which is cheaper;
+ * `here` is the own one alone, which costs next to nothing.
+ */
+export type Scope = "everywhere" | "elsewhere" | "here";
 
 export interface Holders {
   /**

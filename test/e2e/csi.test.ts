@@ -786,6 +786,8 @@ describe.runIf(mayMount)("CSI", () => {
     await scene.must("NodePublishVolume", fields);
     expect(scene.mounts()).toContain(at("linked"));
     await scene.must("NodePublishVolume", fields);
+    await scene.restart();
+    await scene.must("NodePublishVolume", fields);
     await scene.must("NodeUnpublishVolume", fields);
     expect(existsSync(at("linked"))).toBe(false);
   });

@@ -80,15 +80,26 @@ describe("detach", () => {
     expect(await rig.attachments()).toEqual(["db at data: attached"]);
   });
 
-  test("is busy while a process sits in a copy that another mount namespace has, and stays attached", async () => {
+  test("is busy while a process sits in a copy that another mount namespace has, and changes nothing", async () => {
     const rig = await furnished();
     const { uuid } = await rig.live("db");
     rig.holders.holdElsewhere(uuid);
     rig.holders.sitIn(uuid, 99);
     const refusal = await refusalOf(rig.detach());
     expect(refusal).toMatchObject({ code: "busy", details: { pids: [99] } });
-    expect(await rig.attachments()).toEqual(["db at data: attached"]);
+    expect(rig.mounter.calls.detach).toBe(0);
+    expect(await rig.attachments()).toEqual(["db at data: attached", "common at common: attached"]);
+  });
+
+  test("of the only volume is busy while a process sits in a copy of it", async () => {
+    const rig = await furnished();
+    await rig.attach({ volumes: [wanted("db")] });
+    const { uuid } = await rig.live("db");
+    rig.holders.holdElsewhere(uuid);
+    rig.holders.sitIn(uuid, 99);
+    expect(await refusalOf(rig.detach())).toMatchObject({ code: "busy", details: { pids: [99] } });
     expect(rig.mounter.shown(target())).toBe(uuid);
+    expect(await rig.attachments()).toEqual(["db at data: attached"]);
   });
 
   test("a copy that another mount namespace keeps makes the volume linger until it is gone", async () => {
@@ -102,8 +113,9 @@ describe("detach", () => {
     expect(await rig.attachments()).toEqual([]);
   });
 
-  test("looks for copies only where the mounter does not rule them out", async () => {
+  test("of the only volume looks for copies only where the mounter does not rule them out", async () => {
     const rig = await furnished();
+    await rig.attach({ volumes: [wanted("db")] });
     const { looks } = rig.holders;
     await rig.detach();
     expect([await rig.attachments(), rig.holders.looks]).toEqual([[], looks]);

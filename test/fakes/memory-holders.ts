@@ -70,7 +70,8 @@ export class MemoryHolders implements Holders {
 
   #shown(uuids: readonly Incarnation[], scope: Scope): readonly HeldMount[] {
     return this.held.filter(
-      (mount) => uuids.includes(mount.uuid) && (scope === "everywhere" || mount.namespace !== "host"),
+      ({ uuid, namespace }) =>
+        uuids.includes(uuid) && (scope === "everywhere" || (scope === "here") === (namespace === "host")),
     );
   }
 

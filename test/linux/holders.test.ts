@@ -7,6 +7,7 @@ import { createHolders } from "../../src/host/holders.ts";
 import { MS, mount, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
 import type { Holders } from "../../src/ports/holders.ts";
 import { mayMount } from "../e2e/privileges.ts";
+import { startLeaderless } from "../support/leaderless.ts";
 import { manyComeAndGo, type Resident, type ResidentOptions, startResident } from "../support/resident.ts";
 
 let root: string;
@@ -81,6 +82,13 @@ describe("holders", () => {
     const found = await holders.processes([uuid]);
     expect(found.map(({ pid }) => pid).toSorted()).toEqual([sitting.pid, reading.pid].toSorted());
     expect(found[0]).toMatchObject({ uuid, command: "cat" });
+  });
+
+  test("a process whose first thread has exited holds it all the same", async () => {
+    const leaderless = await startLeaderless({ cwd: `${content}/inside` });
+    residents.push(leaderless);
+    expect((await holders.processes([uuid])).map(({ pid }) => pid)).toEqual([leaderless.pid]);
+    expect((await holders.ofDirectories([content])).flatMap(({ pid }) => pid ?? [])).toContain(leaderless.pid);
   });
 
   test("a process in a dropped volume is still found", async () => {

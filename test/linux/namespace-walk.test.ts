@@ -1,9 +1,23 @@
-import { mkdirSync, renameSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { KnownMounts } from "../../src/host/known-mounts.ts";
 import { findShownMounts, OWN_NAMESPACE } from "../../src/host/namespace-walk.ts";
-import { MS, mount, UMOUNT, umount2 } from "../../src/host/syscalls.ts";
+import {
+  AT,
+  MOVE_MOUNT,
+  MS,
+  mkdirat,
+  mount,
+  moveMount,
+  O,
+  OPEN_TREE,
+  openat2,
+  openTree,
+  UMOUNT,
+  umount2,
+} from "../../src/host/syscalls.ts";
 import { startContainer } from "../support/container.ts";
 import { MountPlace } from "../support/mount-place.ts";
 
@@ -70,4 +84,33 @@ describe.skipIf(!isRoot)("findShownMounts", () => {
     await other.stop();
     await expect.poll(look).toEqual([]);
   });
+
+  test("is not stopped by a mount whose root has a path of any length", async () => {
+    const volume = place.volume();
+    const target = place.sandbox();
+    mount(volume.content, target, null, MS.BIND);
+    const sandbox = place.sandbox();
+    const deep = openDeep(sandbox);
+    const at = openat2(AT.FDCWD, place.sandbox(), { flags: O.PATH });
+    const tree = openTree(deep, "", OPEN_TREE.CLONE | AT.EMPTY_PATH);
+    moveMount(tree, "", at, "", MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH);
+    for (const fd of [deep, at, tree]) closeSync(fd);
+    const seen = findShownMounts(new Set([volume.uuid]));
+    for (const mountPoint of place.mounts().toReversed()) umount2(mountPoint, UMOUNT.NOFOLLOW | UMOUNT.DETACH);
+    execFileSync("rm", ["-rf", sandbox]);
+    expect(seen?.map(({ uuid }) => uuid) ?? [volume.uuid]).toContain(volume.uuid);
+  });
 });
+
+/** Deeper than any path can say. */
+function openDeep(directory: string): number {
+  let fd = openat2(AT.FDCWD, directory, { flags: O.PATH });
+  for (let depth = 0; depth < 100; depth += 1) {
+    const name = "x".repeat(250);
+    mkdirat(fd, name, 0o755);
+    const next = openat2(fd, name, { flags: O.PATH });
+    closeSync(fd);
+    fd = next;
+  }
+  return fd;
+}

@@ -11,11 +11,13 @@ const EXIT_THREAD = process.arch === "arm64" ? 93 : 60;
 const SCRIPT = `import koffi from ${JSON.stringify(import.meta.resolve("koffi"))};
   koffi.load(null).func("syscall", "long", ["long", "int"])(${EXIT_THREAD}, 0);`;
 
-export async function startLeaderless(options: { readonly ownNamespace?: boolean } = {}): Promise<Resident> {
+export async function startLeaderless(
+  options: { readonly ownNamespace?: boolean; readonly cwd?: string } = {},
+): Promise<Resident> {
   const node = [process.execPath, "--input-type=module", "-e", SCRIPT];
   const [file = "", ...args] =
     options.ownNamespace === true ? ["unshare", "-m", "--propagation", "private", ...node] : node;
-  const child = spawn(file, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(file, args, { cwd: options.cwd, stdio: ["ignore", "ignore", "inherit"] });
   const exit = once(child, "exit");
   const { pid } = child;
   if (pid === undefined) throw new Error("Cannot start a process without its first thread: it has no pid");

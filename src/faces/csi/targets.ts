@@ -1,17 +1,21 @@
 /** Paths to publish at, as they are on the node. */
 import { lstat, realpath, rmdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { codeOf, HoldfastError } from "../../domain/error.ts";
+import { codeOf, type ErrorCode, HoldfastError } from "../../domain/error.ts";
 import { CsiError } from "./status.ts";
 
 /** Where a disk has its volumes, under whatever name: `volumes/UUID/content`. */
 const INCARNATION = /^(.*\/(?:volumes|trash)\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\/|$)/;
 const OF_A_DISK = ["volumes", "trash", "meta"];
 
+/** What a path with a symlink may have been refused as. */
+const LED_ELSEWHERE: readonly ErrorCode[] = ["invalid", "conflict"];
+
 export interface Targets {
   /**
    * Does work in the directory that the target lies in, without symlinks: kubelet's own root may be one. They are looked
-   * for once the work has refused such a path as `invalid`, because most nodes have none.
+   * for once the work has refused such a path, as `invalid` or as another one than was recorded (`conflict`), because
+   * most nodes have none.
    */
   readonly inDirectoryOf: <Result>(target: string, work: (directory: string) => Promise<Result>) => Promise<Result>;
 }
@@ -26,7 +30,7 @@ export function createTargets(): Targets {
       try {
         return await work(directory);
       } catch (error) {
-        if (codeOf(error) !== "invalid") throw error;
+        if (!LED_ELSEWHERE.includes(codeOf(error))) throw error;
         const resolved = await directoryOf(target);
         if (resolved === directory) throw error;
         mayHaveSymlinks = true;
