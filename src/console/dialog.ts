@@ -21,7 +21,7 @@ export function questionView(open: OpenQuestion, context: Context, close: () => 
     close();
   };
   return html`
-    <dialog aria-labelledby="question" @close=${close} @click=${closeOutside}>
+    <dialog aria-labelledby="question" @close=${unlessOpenAgain(close)} @click=${closeOutside}>
       <form @submit=${submit}>
         <h2 id="question">${question.title}</h2>
         <div class="body">${question.body}</div>
@@ -51,6 +51,13 @@ export function questionView(open: OpenQuestion, context: Context, close: () => 
       </form>
     </dialog>
   `;
+}
+
+/** A close is told a moment later: by then the same element may be open for the next question. */
+function unlessOpenAgain(close: () => void): (event: Event) => void {
+  return ({ currentTarget }) => {
+    if (!(currentTarget as HTMLDialogElement).open) close();
+  };
 }
 
 /** The dialog's own element is only hit beside its form. */

@@ -5,7 +5,7 @@
  * A page finds what it shows, and is drawn; each event of the daemon has it find that again. All text goes into the
  * document as text.
  */
-import { html, nothing, render } from "lit-html";
+import { html, nothing, render, type TemplateResult } from "lit-html";
 import type { StatusJson } from "../faces/http/wire.ts";
 import { get, Refusal } from "./api.ts";
 import type { Context, Done, Show } from "./context.ts";
@@ -162,10 +162,7 @@ function draw(): void {
     dismiss: () => say(undefined),
     undo: (undo: NonNullable<Done["undo"]>) => void attempt(undo.run),
   };
-  render(
-    html`${frameView(frame, content)}${question === undefined ? nothing : questionView(question, contextOf(route), closeQuestion)}`,
-    document.body,
-  );
+  render(html`${frameView(frame, content)}${openQuestionView()}`, document.body);
   const dialog = document.querySelector("dialog");
   if (dialog !== null && !dialog.open) dialog.showModal();
   if (show !== undefined && !isShown) {
@@ -176,6 +173,12 @@ function draw(): void {
     isArriving = false;
     document.querySelector("h1")?.focus();
   }
+}
+
+function openQuestionView(): TemplateResult | typeof nothing {
+  if (question === undefined) return nothing;
+  const asked = question;
+  return questionView(asked, contextOf(route), () => closeQuestion(asked));
 }
 
 function titleOf({ place, path }: Route): string {
@@ -189,7 +192,8 @@ function ask(asked: OpenQuestion["question"]): void {
 }
 
 /** Closed as a dialog is, the focus goes back to where the question came from. */
-function closeQuestion(): void {
+function closeQuestion(asked: OpenQuestion): void {
+  if (question !== asked) return;
   question = undefined;
   document.querySelector("dialog")?.close();
   draw();

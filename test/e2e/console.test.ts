@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startContainer } from "../support/container.ts";
@@ -258,6 +259,29 @@ describe.skipIf(isLeftOut)("the console", () => {
     await press("/");
     await page.keyboard.type("ads/b");
     await expect.poll(() => page.getByRole("row", { name: /ads\/a/ }).count()).toBe(0);
+  });
+
+  test("keeps a question open that is asked at the very moment another one is closed", async () => {
+    await create({ role: "ads", id: "db" });
+    const page = await open();
+    await page.getByRole("link", { name: "ads/db" }).click();
+    const destroy = page.getByRole("button", { name: "Destroy…" });
+    for (const how of ["close", "cancel"]) {
+      await destroy.click();
+      await page.getByRole("dialog").waitFor();
+      const closing = how === "close" ? 'document.querySelector("dialog").close()' : 'named("Cancel").click()';
+      await page.evaluate(`{
+        const buttons = [...document.querySelectorAll("button")];
+        const named = (text) => buttons.find(({ textContent }) => textContent.trim() === text);
+        ${closing};
+        named("Destroy…").click();
+      }`);
+      // The close is told behind what was done in the same turn.
+      await sleep(100);
+      expect(await page.getByRole("dialog").count(), how).toBe(1);
+      await page.keyboard.press("Escape");
+      await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
+    }
   });
 
   test("tells a screen reader where it is, what is sorted, and what the table is of", async () => {
