@@ -12,10 +12,12 @@ interface Waiting {
 const HEAD_END = Buffer.from("\r\n\r\n");
 const STATUS_START = "HTTP/1.1 ".length;
 const NO_CONTENT = 204;
+/** Behind what is sent in pieces; no answer that is measured has a line break in it. */
+const LAST_PIECE = Buffer.from("\r\n0\r\n\r\n");
 
 /**
  * A keep-alive HTTP/1.1 connection that does as little as possible: a request is one write of ready bytes, a response
- * is measured by its Content-Length. Every measured server gets this same client.
+ * is measured by its Content-Length, or goes to its last piece. Every measured server gets this same client.
  */
 export class Connection {
   readonly #socket: net.Socket;
@@ -23,6 +25,8 @@ export class Connection {
   #receivedBytes = 0;
   /** How long the answer is, once its head says so; looked at anew only when that much is there. */
   #expectedBytes = 0;
+  /** The answer under way comes without its length. */
+  #isInPieces = false;
   #waiting: Waiting | undefined;
 
   private constructor(socket: net.Socket) {
@@ -59,6 +63,7 @@ export class Connection {
   #take(chunk: Buffer): void {
     this.#received.push(chunk);
     this.#receivedBytes += chunk.length;
+    if (this.#isInPieces && chunk.length >= LAST_PIECE.length && !endsIn(chunk, LAST_PIECE)) return;
     if (this.#receivedBytes < this.#expectedBytes) return;
     const received = this.#received.length === 1 ? chunk : Buffer.concat(this.#received);
     this.#received = [received];
@@ -67,12 +72,15 @@ export class Connection {
     const bodyStart = headEnd + HEAD_END.length;
     const head = received.toString("latin1", 0, headEnd);
     const status = Number(head.slice(STATUS_START, STATUS_START + 3));
-    this.#expectedBytes = bodyStart + (status === NO_CONTENT ? 0 : contentLength(head));
+    this.#isInPieces = status !== NO_CONTENT && isInPieces(head);
+    if (this.#isInPieces) this.#expectedBytes = received.length + (endsIn(received, LAST_PIECE) ? 0 : 1);
+    else this.#expectedBytes = bodyStart + (status === NO_CONTENT ? 0 : contentLength(head));
     if (received.length < this.#expectedBytes) return;
     const body = received.subarray(bodyStart, this.#expectedBytes);
     this.#received = [];
     this.#receivedBytes = 0;
     this.#expectedBytes = 0;
+    this.#isInPieces = false;
     if (status >= 200 && status < 300) this.#settle()?.resolve();
     else this.#fail(new Error(`The server answered ${status}: ${body.toString()}`));
   }
@@ -86,6 +94,14 @@ export class Connection {
     this.#waiting = undefined;
     return waiting;
   }
+}
+
+function endsIn(bytes: Buffer, end: Buffer): boolean {
+  return bytes.subarray(-end.length).equals(end);
+}
+
+function isInPieces(head: string): boolean {
+  return /^transfer-encoding: *chunked/im.test(head);
 }
 
 function contentLength(head: string): number {
