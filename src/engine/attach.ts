@@ -161,7 +161,7 @@ async function release(
 ): Promise<Released> {
   const [first] = mounts;
   // Of several none is taken away before it is known of all that nobody sits in a copy.
-  if (mounts.length === 1 && first !== undefined && isNobodyElses(parts, container, first)) {
+  if (mounts.length === 1 && first !== undefined && isNobodyElses(parts, container.id, first)) {
     const released = await releaseEach(parts, container, mounts, { force, alone: true });
     if (codeOf(released.refusal) !== "in_use") return released;
   }
@@ -194,7 +194,7 @@ async function releaseEach(
 }
 
 /** By the books. */
-function isNobodyElses(parts: Parts, { id }: Container, { uuid }: Attachment): boolean {
+function isNobodyElses(parts: Parts, id: ContainerId, { uuid }: Attachment): boolean {
   return parts.ledger.state.containersOf(uuid).every((other) => other.id === id);
 }
 
@@ -376,10 +376,9 @@ async function copiesOf(
   id: ContainerId,
   attachments: readonly Attachment[],
 ): Promise<readonly HeldMount[]> {
-  const { state } = parts.ledger;
-  const alone = attachments.filter(({ uuid }) => state.containersOf(uuid).every((other) => other.id === id));
+  const alone = attachments.filter((attachment) => isNobodyElses(parts, id, attachment));
   if (alone.length === 0 || parts.mounter.backend === "symlink") return [];
-  const { process, sandbox = "/" } = state.containers.get(id) ?? {};
+  const { process, sandbox = "/" } = parts.ledger.state.containers.get(id) ?? {};
   const isOwn = ({ namespace, mountPoint, uuid }: HeldMount) =>
     namespace === process?.mountNamespace &&
     alone.some((one) => one.uuid === uuid && mountPoint === pathIn(sandbox, one.containerPath));

@@ -28,7 +28,7 @@ export function requireShownHere({ uuid, mount }: Pick<MountedAt, "uuid" | "moun
 function shownAt(uuid: Incarnation, action: string): readonly ShownMount[] {
   let shown: readonly ShownMount[] | undefined;
   try {
-    shown = findShownMounts(new Set([uuid]), known);
+    shown = findShownMounts(new Set([uuid]), { known });
   } catch (error) {
     throw notAlone(action, error);
   }

@@ -8,7 +8,7 @@ import type { HeldMount, Scope } from "../ports/holders.ts";
 import { CONTENT_PATH, incarnationsIn } from "./content-path.ts";
 import { type NamespaceTable, otherTables, ownTable } from "./mount-namespaces.ts";
 import { parseMountTable } from "./mount-table.ts";
-import { findShownMounts, OWN_NAMESPACE, type ShownMount } from "./namespace-walk.ts";
+import { findShownMounts, type ShownMount } from "./namespace-walk.ts";
 import { describeProcess } from "./processes.ts";
 
 /**
@@ -20,7 +20,7 @@ export function findHeldMounts(uuids: readonly Incarnation[], scope: Scope): rea
   const wanted = new Set(uuids);
   const own = scope === "elsewhere" ? [] : heldIn(ownTable(), wanted);
   if (scope === "here") return own;
-  const foreign = findShownMounts(wanted)?.filter(({ namespaceId }) => namespaceId !== OWN_NAMESPACE);
+  const foreign = findShownMounts(wanted, { own: false });
   if (foreign?.length === 0) return own;
   const attributed = [...otherTables({ threads: scope === "everywhere" })].flatMap((table) => heldIn(table, wanted));
   return [...own, ...attributed, ...withoutProcess(foreign ?? [], attributed)];

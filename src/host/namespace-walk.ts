@@ -18,18 +18,22 @@ export interface ShownMount {
 /** The kernel's name for our own. */
 export const OWN_NAMESPACE = 0n;
 
-/**
- * @param known what earlier looks found in each namespace, for the next one
- * @returns `undefined` where the kernel (before 6.12) or our privileges cannot tell
- */
+export interface LookOptions {
+  /** What earlier looks found in each namespace, for the next one. */
+  readonly known?: Map<bigint, KnownMounts>;
+  /** In our own namespace too. */
+  readonly own?: boolean;
+}
+
+/** @returns `undefined` where the kernel (before 6.12) or our privileges cannot tell */
 export function findShownMounts(
   wanted: ReadonlySet<Incarnation>,
-  known = new Map<bigint, KnownMounts>(),
+  { known = new Map(), own = true }: LookOptions = {},
 ): readonly ShownMount[] | undefined {
   return asFarAsTold(() => {
     const found: ShownMount[] = [];
     const gone = new Set(known.keys());
-    for (const namespaceId of [OWN_NAMESPACE, ...otherNamespaces()]) {
+    for (const namespaceId of own ? [OWN_NAMESPACE, ...otherNamespaces()] : otherNamespaces()) {
       const mounts = known.get(namespaceId) ?? new KnownMounts();
       // What is known is only half of it when this throws.
       known.delete(namespaceId);

@@ -70,7 +70,7 @@ describe.skipIf(!isRoot)("findShownMounts", () => {
     const [here, there] = [join(place.sandbox(), "data"), join(place.sandbox(), "data")];
     for (const target of [here, there]) mkdirSync(target);
     const known = new Map<bigint, KnownMounts>();
-    const look = () => findShownMounts(new Set([first.uuid, second.uuid]), known)?.map(({ uuid }) => uuid);
+    const look = () => findShownMounts(new Set([first.uuid, second.uuid]), { known })?.map(({ uuid }) => uuid);
     mount(first.content, here, null, MS.BIND);
     const container = await startContainer("private");
     umount2(here, UMOUNT.NOFOLLOW);
