@@ -1,6 +1,7 @@
 /** The place where rows are measured: a fresh file system, what runs on it, and how all of it goes away again. */
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeProgram } from "../../test/e2e/bundled-program.ts";
 import { makePlace, type Place } from "../../test/e2e/place.ts";
 import { Docker } from "./docker.ts";
 import { mountFreshExt4 } from "./file-system.ts";
@@ -55,8 +56,9 @@ async function makeBench(dir: string, options: BenchOptions, running: Running): 
   interruption.throwIfAborted();
   const load = new Load();
   await running.add({ stop: () => load.close() });
+  const program = await makeProgram(path.join(dir, "program"));
   const another = async (name: string): Promise<Node> => {
-    const node = await Node.start(path.join(mount, name));
+    const node = await Node.start(path.join(mount, name), program);
     await running.add({ stop: () => node.daemon.kill9() });
     return node;
   };

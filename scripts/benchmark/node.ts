@@ -40,12 +40,12 @@ export class Node {
     this.#agentId = agentId;
   }
 
-  /** Starts a daemon in `dir`, which is made. */
-  static async start(dir: string): Promise<Node> {
+  /** Starts a daemon in `dir`, which is made; `program` is `main.js` as it is installed. */
+  static async start(dir: string, program: string): Promise<Node> {
     await mkdir(dir, { recursive: true });
     const plugin = path.join(dir, "plugin.sock");
     const args = ["--resources", `disk(*):${DISK_MB}`, "--docker-plugin", plugin, "--csi", path.join(dir, "csi.sock")];
-    const daemon = await Daemon.start({ dir, args });
+    const daemon = await Daemon.start({ dir, args, program });
     const state = await requestJson<{ id: string }>(daemon.http, { path: "/state" });
     const node = new Node(daemon, dir, state.id);
     await node.#reserveAll();

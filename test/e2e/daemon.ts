@@ -95,7 +95,7 @@ export class Daemon {
     const { args = [], collectable = false, dir, program, user } = this.#options;
     const options = ["daemon", "--work-root", this.workRoot, "--socket", this.socket.socketPath];
     options.push("--listen", `${this.http.host}:${this.http.port}`, ...args);
-    if (program !== undefined) return [process.execPath, program, ...options];
+    if (program !== undefined) return ["env", ...installedEnvironment(program), process.execPath, program, ...options];
     const command: CommandLine =
       user === undefined
         ? [path.join(REPOSITORY, "scripts/holdfast"), ...options]
@@ -106,6 +106,11 @@ export class Daemon {
   async #isReady(): Promise<boolean> {
     return (await request(this.http, { path: "/readyz" })).status === 200;
   }
+}
+
+/** As `scripts/launcher` sets it. */
+function installedEnvironment(program: string): readonly string[] {
+  return [`NODE_COMPILE_CACHE=${path.join(path.dirname(program), "cache")}`, "UV_THREADPOOL_SIZE=16"];
 }
 
 /** The repository may lie where another user cannot look; a bind mount in a namespace of its own shows it to them. */
