@@ -26,21 +26,11 @@ job "holdfast" {
           "--csi=/csi/csi.sock",
           "--csi-node-id=${node.unique.name}",
         ]
-        mount {
-          type     = "bind"
-          source   = "/var/lib/holdfast"
-          target   = "/var/lib/holdfast"
-          readonly = false
-          bind_options {
-            propagation = "rshared"
-          }
-        }
-        mount {
-          type     = "bind"
-          source   = "/run/holdfast"
-          target   = "/run/holdfast"
-          readonly = false
-        }
+        # Unlike mounts, these are made where they are missing: /run/holdfast is after every boot.
+        volumes = [
+          "/var/lib/holdfast:/var/lib/holdfast:rshared",
+          "/run/holdfast:/run/holdfast",
+        ]
       }
 
       # Nomad asks any controller to make a volume, and not that of the node where it shall be: here volumes are made on

@@ -28,21 +28,40 @@ export function isReservedForOne(reservations: readonly Reservation[]): boolean 
   return reservations.at(-1)?.labels?.some(({ key }) => key.startsWith(LABEL_PREFIX)) === true;
 }
 
+/** Disk that a volume may be made on: reserved for it first, or for its role already. */
+export interface VolumePlace {
+  readonly source: DiskSource;
+  readonly reservations: readonly Reservation[];
+  readonly isReserved: boolean;
+}
+
 /**
- * Lists of operations each of which would make the volume, the one to try first; never none. Where too little disk is
- * unreserved, the volume takes what its role has reserved otherwise, which stays reserved when the volume goes.
+ * Where so much would fit, the place to try first. Where too little disk is unreserved, a volume takes what its role has
+ * reserved otherwise, which stays reserved when the volume goes.
  */
-export function planVolume(resources: readonly DiskResource[], wanted: NewVolume): readonly (readonly Operation[])[] {
-  const { role } = wanted.own;
-  const pools = poolsWithRoom(resources, wanted.size);
-  const plans = [
-    ...pools.filter(({ reservations }) => reservations.length === 0).map(({ source }) => reserving(wanted, source)),
+export function placesWithRoom(
+  resources: readonly DiskResource[],
+  { own, size }: Pick<NewVolume, "own" | "size">,
+): readonly VolumePlace[] {
+  const pools = poolsWithRoom(resources, size);
+  return [
     ...pools
-      .filter(({ reservations }) => roleOf(reservations) === role && !isReservedForOne(reservations))
-      .map(({ source, reservations }) => [creating(wanted, source, reservations)]),
+      .filter(({ reservations }) => reservations.length === 0)
+      .map(({ source }) => ({ source, reservations: [own], isReserved: false })),
+    ...pools
+      .filter(({ reservations }) => roleOf(reservations) === own.role && !isReservedForOne(reservations))
+      .map(({ source, reservations }) => ({ source, reservations, isReserved: true })),
   ];
+}
+
+/** Lists of operations each of which would make the volume, the one to try first; never none. */
+export function planVolume(resources: readonly DiskResource[], wanted: NewVolume): readonly (readonly Operation[])[] {
+  const places = placesWithRoom(resources, wanted);
   // Where there is no room, the engine refuses with the figures.
-  return plans.length > 0 ? plans : [reserving(wanted, likelySource(resources))];
+  if (places.length === 0) return [reserving(wanted, likelySource(resources))];
+  return places.map(({ source, reservations, isReserved }) =>
+    isReserved ? [creating(wanted, source, reservations)] : reserving(wanted, source),
+  );
 }
 
 /** What removes a volume; what was reserved for it alone goes with it. */

@@ -64,6 +64,11 @@ export interface Engine {
   /** Takes all of a container's volumes away. An unknown container is fine. */
   detach(actor: Actor, container: ContainerId, options: { readonly force: boolean }): Promise<void>;
   /**
+   * Takes a mount of a volume away that no container has on record, as when the records were lost. What is not there is fine.
+   * @throws `in_use` a container has it there on record; `no_such_volume`, `busy`
+   */
+  unmountStray(actor: Actor, mount: StrayMount): Promise<void>;
+  /**
    * Makes existing directories volumes by moving them, all or none; the superuser's alone. Content, owner and modes stay.
    * With `dryRun` says what would become of each, and what stands against it.
    * @throws the refusal of the first directory that cannot be adopted, with its `index` in the details
@@ -221,6 +226,15 @@ export interface AttachRequest {
 }
 
 /** What shall be a copy of what. */
+/** A volume that is mounted for nobody, and where. */
+export interface StrayMount {
+  readonly role: Role;
+  readonly id: VolumeId;
+  /** Absolute, without symlinks. */
+  readonly sandbox: string;
+  readonly containerPath: ContainerPath;
+}
+
 export interface CopyRequest {
   readonly source: { readonly role: Role; readonly id: VolumeId };
   readonly role: Role;
@@ -484,6 +498,9 @@ export interface NodeResources {
   readonly agentId: AgentId;
   /** Free disk by pool and every live volume, in canonical form. */
   readonly resources: readonly DiskResource[];
+  /** By `sourceKey`: disks that take no new reservations, and among them those that are not there. */
+  readonly closedDisks: ReadonlySet<string>;
+  readonly absentDisks: ReadonlySet<string>;
 }
 
 export interface NodeStatus {

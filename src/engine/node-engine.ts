@@ -52,6 +52,7 @@ import type {
   PerformOptions,
   RestoreRequest,
   SandboxView,
+  StrayMount,
   VolumeFilter,
   VolumePage,
   VolumeQuery,
@@ -75,6 +76,7 @@ import { findRetained, restoreVolume } from "./restore.ts";
 import { discardSandbox, keepSandbox } from "./sandboxes.ts";
 import { Serial } from "./serial.ts";
 import { settleBeforeAttach } from "./settle-books.ts";
+import { unmountStray } from "./stray.ts";
 import {
   countStates,
   findVolume,
@@ -251,6 +253,13 @@ export class NodeEngine implements Engine {
     );
   }
 
+  unmountStray(actor: Actor, mount: StrayMount): Promise<void> {
+    return this.#measured("unmount_stray", async () => {
+      requireLocal(actor);
+      await unmountStray(this.#parts, mount);
+    });
+  }
+
   adopt(actor: Actor, request: AdoptRequest): Promise<AdoptOutcome> {
     return this.#measured("adopt", () => adoptDirectories(this.#parts, actor, request, this.#stopping.signal));
   }
@@ -373,7 +382,12 @@ export class NodeEngine implements Engine {
     const resources = await this.#parts.ledger.read((state) =>
       [...state.resources()].filter((resource) => mayView(this.#parts.acls(), actor, roleOf(resource.reservations))),
     );
-    return { agentId: this.agentId, resources };
+    return {
+      agentId: this.agentId,
+      resources,
+      closedDisks: new Set(this.#parts.observations.closedDisks.keys()),
+      absentDisks: new Set(this.#parts.disks.absent.keys()),
+    };
   }
 
   async volumes(actor: Actor, filter: VolumeFilter = {}): Promise<readonly VolumeView[]> {

@@ -1,4 +1,6 @@
 /** What nobody should ask of CSI, and what becomes of data then: it stays, and nothing is left that nobody asked for. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -156,7 +158,27 @@ describe.runIf(mayMount)("careless requests of CSI", () => {
     await scene.must("DeleteVolume", { volume_id: id });
   });
 
-  test("what a rebuild found mounted is not said to be unpublished while it is there", async () => {
+  test("a volume that an operator mounted elsewhere is not taken from there, and what only shows it stays", async () => {
+    const elsewhere = path.join(scene.place.dir, "elsewhere");
+    mkdirSync(elsewhere);
+    const content = await pathOf("db");
+    await run("mount", "--bind", path.dirname(content), elsewhere);
+    try {
+      const shown = path.join(elsewhere, path.basename(content));
+      expect(await scene.call("NodeUnpublishVolume", publishing("csi/db", shown))).toMatchObject({
+        status: expect.stringMatching(/FAILED_PRECONDITION|INVALID_ARGUMENT/),
+      });
+      expect(existsSync(shown)).toBe(true);
+      expect(await scene.call("NodeUnpublishVolume", publishing("csi/db", content))).toMatchObject({
+        status: expect.stringMatching(/FAILED_PRECONDITION|INVALID_ARGUMENT/),
+      });
+      expect(existsSync(content)).toBe(true);
+    } finally {
+      await run("umount", elsewhere);
+    }
+  });
+
+  test("what a rebuild found mounted is unpublished as ever", async () => {
     const target = scene.target("kept");
     await scene.must("NodePublishVolume", publishing("csi/db", target));
     writeFileSync(path.join(target, "file"), "content");
@@ -164,12 +186,17 @@ describe.runIf(mayMount)("careless requests of CSI", () => {
     rmSync(path.join(scene.daemon.workRoot, "meta"), { recursive: true });
     await mustHoldfast("rebuild", "--work-root", scene.daemon.workRoot, "--resources", resources());
     await scene.daemon.start();
-    expect(await scene.call("NodeUnpublishVolume", publishing("csi/db", target))).toMatchObject({
-      status: "FAILED_PRECONDITION",
-      message: expect.stringMatching(/unmount it/),
-    });
+    const sitting = spawn("sleep", ["60"], { cwd: target, stdio: "ignore" });
+    try {
+      await once(sitting, "spawn");
+      expect(await scene.call("NodeUnpublishVolume", publishing("csi/db", target))).toMatchObject({
+        status: "FAILED_PRECONDITION",
+      });
+    } finally {
+      sitting.kill("SIGKILL");
+      await once(sitting, "exit");
+    }
     expect(readFileSync(path.join(target, "file"), "utf8")).toBe("content");
-    await run("umount", target);
     await scene.must("NodeUnpublishVolume", publishing("csi/db", target));
     expect(existsSync(target)).toBe(false);
     expect(readFileSync(path.join(await pathOf("db"), "file"), "utf8")).toBe("content");

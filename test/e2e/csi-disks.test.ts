@@ -81,6 +81,13 @@ describe.runIf(mayMount)("disks for CSI", () => {
     await scene.must("DeleteVolume", { volume_id });
   });
 
+  test("a MOUNT disk that nobody named is not taken, also where it fits just so", async () => {
+    const fitting = { capacity_range: { required_bytes: MOUNT_MB * MIB } };
+    const volume_id = await scene.create("just-so", fitting);
+    expect((await scene.volumes()).find(({ id }) => id === "just-so")?.path).not.toMatch(/whole/);
+    await scene.must("DeleteVolume", { volume_id });
+  });
+
   test("a copy takes a MOUNT disk as a whole when it is named", async () => {
     const volume_id = await scene.create("small");
     const asked = {
@@ -101,6 +108,71 @@ describe.runIf(mayMount)("disks for CSI", () => {
     const asked = { name: "small", parameters: { disk: at("whole") }, volume_capabilities: [capability()] };
     const { status } = await scene.call("CreateVolume", { ...asked, capacity_range: { limit_bytes: 4 * MIB } });
     expect(status).toMatch(/^(RESOURCE_EXHAUSTED|OUT_OF_RANGE)$/);
+  });
+
+  test("a copy takes what its role has, and another disk, where its source's has no room", async () => {
+    const room = { capacity_range: { required_bytes: 24 * MIB } };
+    const source = await scene.create("source", { ...room, parameters: { disk: at("carved") } });
+    const copy = await scene.create("copy", { volume_content_source: { volume: { volume_id: source } } });
+    const snapshots = await Promise.all(
+      [copy, source].map((source_volume_id, index) =>
+        scene.call("CreateSnapshot", { name: `snap-${index}`, source_volume_id }),
+      ),
+    );
+    // A snapshot lies on its source's disk.
+    expect(snapshots.map(({ status }) => status)).toEqual(["OK", "RESOURCE_EXHAUSTED"]);
+    expect(await scene.must("GetCapacity")).toMatchObject({ available_capacity: String((OWN_MB + 32 - 3 * 24) * MIB) });
+    await scene.must("DeleteSnapshot", { snapshot_id: "csi/snap-0" });
+    for (const volume_id of [source, copy]) await scene.must("DeleteVolume", { volume_id });
+    expect(await scene.must("GetCapacity")).toMatchObject({ available_capacity: String((OWN_MB + 32) * MIB) });
+  });
+
+  test("a pod's own volume takes what CSI's role has, ends with its pod, and tells what it takes", async () => {
+    const volume_id = `csi-${"c".repeat(64)}`;
+    const asked = {
+      volume_id,
+      target_path: scene.target("pod"),
+      volume_capability: capability(),
+      volume_context: { "csi.storage.k8s.io/ephemeral": "true", size: "40Mi" },
+    };
+    // More often than there is room for leftovers.
+    for (let time = 0; time < 3; time += 1) {
+      await scene.must("NodePublishVolume", asked);
+      await scene.must("NodePublishVolume", asked);
+      await scene.must("NodeGetVolumeStats", { volume_id, volume_path: asked.target_path });
+      expect(await scene.must("NodeGetVolumeHealth", { volume_id })).toMatchObject({
+        volume_health: { health_statuses: [] },
+      });
+      await scene.restart();
+      await scene.unmountAll();
+      await scene.must("NodePublishVolume", asked);
+      await scene.must("NodeUnpublishVolume", asked);
+      expect(await scene.call("NodeGetVolumeHealth", { volume_id })).toMatchObject({ status: "NOT_FOUND" });
+    }
+    expect((await scene.volumes()).filter(({ state }) => state !== "retained")).toEqual([]);
+  });
+
+  test("of another name it takes unreserved disk alone, which says whose it is", async () => {
+    const asked = {
+      volume_id: "csi-made-by-hand",
+      target_path: scene.target("pod"),
+      volume_capability: capability(),
+      volume_context: { "csi.storage.k8s.io/ephemeral": "true", size: "40Mi" },
+    };
+    expect(await scene.call("NodePublishVolume", asked)).toMatchObject({ status: "RESOURCE_EXHAUSTED" });
+    const small = { ...asked, volume_context: { ...asked.volume_context, size: "8Mi" } };
+    await scene.must("NodePublishVolume", small);
+    await scene.must("NodeUnpublishVolume", small);
+    expect((await scene.volumes()).filter(({ state }) => state !== "retained")).toEqual([]);
+  });
+
+  test("what was made for a claim under a pod's name is not taken for the pod's", async () => {
+    const own = `csi-${"d".repeat(64)}`;
+    await scene.create(own);
+    const asked = { volume_id: own, target_path: scene.target("pod") };
+    expect(await scene.call("NodeGetVolumeHealth", { volume_id: own })).toMatchObject({ status: "NOT_FOUND" });
+    await scene.must("NodeUnpublishVolume", asked);
+    await scene.must("DeleteVolume", { volume_id: `csi/${own}` });
   });
 
   test("a file system that a disk has may be asked for, and leads there", async () => {

@@ -1,10 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { HoldfastError } from "../../src/domain/error.ts";
+import type { ContainerPath, Role, VolumeId } from "../../src/domain/units.ts";
 import {
   API,
   BROKEN,
   BUSY,
+  OPS,
   outcomeOf,
+  PEER,
   type Rig,
   type RigOptions,
   refusalOf,
@@ -274,5 +277,27 @@ describe("detach by force", () => {
     await leave(rig, "db");
     await rig.engine.reconcile();
     expect(await rig.states()).toContain("db detached");
+  });
+});
+
+describe("unmountStray", () => {
+  const stray = (id: string, containerPath = "data", sandbox = "/sandbox") => ({
+    role: "ads" as Role,
+    id: id as VolumeId,
+    sandbox,
+    containerPath: containerPath as ContainerPath,
+  });
+
+  test("leaves alone what a container has there on record", async () => {
+    const rig = await furnished();
+    expect(await outcomeOf(rig.engine.unmountStray(PEER, stray("db")))).toBe("in_use");
+    expect(await rig.attachments()).toContain("db at data: attached");
+  });
+
+  test("is fine where nothing is, and refused for a volume that is not there", async () => {
+    const rig = await furnished();
+    expect(await outcomeOf(rig.engine.unmountStray(PEER, stray("db", "elsewhere")))).toBe("done");
+    expect(await outcomeOf(rig.engine.unmountStray(PEER, stray("nothing")))).toBe("no_such_volume");
+    expect(await outcomeOf(rig.engine.unmountStray(OPS, stray("db", "elsewhere")))).toBe("forbidden");
   });
 });

@@ -103,7 +103,11 @@ export function makeFakeEngine(): FakeEngine {
     mark: (...args) => answer("mark", args, { ...VOLUME, volume: { ...VOLUME.volume, ...MARKED[args[1].mark] } }),
     noteFramework: (...args) => void engine.calls.push({ method: "noteFramework", args }),
     requireFramework: (...args) => void engine.calls.push({ method: "requireFramework", args }),
-    resources: (...args) => answer("resources", args, { agentId: engine.agentId, resources: RESOURCES }),
+    resources: (...args) => {
+      const disks = { closedDisks: new Set<string>(), absentDisks: new Set<string>() };
+      return answer("resources", args, { agentId: engine.agentId, resources: RESOURCES, ...disks });
+    },
+    unmountStray: (...args) => answer("unmountStray", args, undefined),
     volumes: (...args) => answer("volumes", args, [VOLUME]),
     volumePage: (...args) => answer("volumePage", args, PAGE),
     volume: (...args) => answer("volume", args, VOLUME),

@@ -51,12 +51,16 @@ export interface Capability {
 }
 
 /** One capability. What it asks for and cannot be had is its `obstacle`. */
-const capability = WIRE.transform((wire, context): Capability => {
-  const reason = whyBroken(wire);
-  if (reason === undefined) return read(wire);
-  context.addIssue({ code: "custom", message: reason });
-  return z.NEVER;
-});
+const capability = capabilityIn(ACCESS_MODES.slice(1));
+
+function capabilityIn(modes: readonly string[]) {
+  return WIRE.transform((wire, context): Capability => {
+    const reason = whyBroken(wire, modes);
+    if (reason === undefined) return read(wire);
+    context.addIssue({ code: "custom", message: reason });
+    return z.NEVER;
+  });
+}
 
 export const requiredCapability = z.preprocess(
   (value) => value ?? undefined,
@@ -66,8 +70,9 @@ export const requiredCapability = z.preprocess(
     .pipe(capability),
 );
 export const optionalCapability = capability.nullish();
-export const capabilities = z.array(capability);
-export const someCapabilities = capabilities.min(1, "expected at least one capability");
+export const someCapabilities = z.array(capability).min(1, "expected at least one capability");
+/** Of capacity, which older provisioners ask for with the access mode UNKNOWN: any. */
+export const anyCapabilities = z.array(capabilityIn(ACCESS_MODES));
 
 /** @throws `invalid` what none of our volumes can do */
 export function requirePossible(wanted: readonly Capability[]): void {
@@ -76,10 +81,13 @@ export function requirePossible(wanted: readonly Capability[]): void {
 }
 
 /** What contradicts itself, or says nothing. */
-function whyBroken({ block, mount, access_mode: { mode } }: z.output<typeof WIRE>): string | undefined {
+function whyBroken(
+  { block, mount, access_mode: { mode } }: z.output<typeof WIRE>,
+  modes: readonly string[],
+): string | undefined {
   if (block != null && mount != null) return "expected block or mount, and both were given";
   if (block == null && mount == null) return "expected block or mount, none was given";
-  if (ACCESS_MODES[mode] === undefined || mode === 0) return "expected an access mode of the specification";
+  if (!modes.includes(ACCESS_MODES[mode] ?? "")) return "expected an access mode of the specification";
   const flags = mount?.mount_flags ?? [];
   if (flags.includes("ro") && flags.includes("rw"))
     return "expected ro or rw among the mount flags, and both were given";

@@ -2,18 +2,19 @@
 import { z } from "zod";
 import { isReservedForOne } from "../../domain/new-volume.ts";
 import type { Actor } from "../../domain/operation.ts";
-import { type DiskResource, roleOf } from "../../domain/resource.ts";
+import { type DiskResource, roleOf, sourceKey } from "../../domain/resource.ts";
 import { BYTES_PER_MB, type MilliMb, type Role } from "../../domain/units.ts";
-import { capabilities } from "./capability.ts";
+import type { NodeResources } from "../../engine/engine.ts";
+import { anyCapabilities } from "./capability.ts";
 import { bytesOf } from "./capacity-range.ts";
 import type { Csi } from "./context.ts";
 import { parseRequest, stringMap } from "./fields.ts";
 import { isOn, type Parameters, parseParameters } from "./parameters.ts";
-import { onFileSystem } from "./places.ts";
+import { mayTake, onFileSystem } from "./places.ts";
 import { isHere, topology } from "./topology.ts";
 
 const REQUEST = z.object({
-  volume_capabilities: capabilities,
+  volume_capabilities: anyCapabilities,
   parameters: stringMap,
   accessible_topology: topology.nullish(),
 });
@@ -25,7 +26,7 @@ export async function capacityOf(csi: Csi, request: unknown, actor: Actor): Prom
   const asked = parseParameters(parameters);
   const isPossible =
     wanted.every(({ obstacle }) => obstacle === undefined) && isHere(place ?? { segments: {} }, nodeId);
-  const pools = isPossible ? poolsFor((await engine.resources(actor)).resources, asked.role ?? role, asked) : [];
+  const pools = isPossible ? poolsFor(await engine.resources(actor), asked.role ?? role, asked) : [];
   const fsTypes = wanted.map(({ fsType }) => fsType).filter((type) => type !== "");
   const sizes = (await onFileSystem(csi, actor, pools, fsTypes)).map(({ size }) => wholeMb(size));
   return {
@@ -35,13 +36,18 @@ export async function capacityOf(csi: Csi, request: unknown, actor: Actor): Prom
   };
 }
 
-/** A MOUNT disk is taken as a whole, by who asks for it. */
-function poolsFor(resources: readonly DiskResource[], role: Role, asked: Parameters): readonly DiskResource[] {
+function poolsFor(
+  { resources, closedDisks, absentDisks }: NodeResources,
+  role: Role,
+  asked: Parameters,
+): readonly DiskResource[] {
   return resources.filter((pool) => {
     const { volume, reservations, source } = pool;
-    const isFree = volume === undefined && (asked.disk !== undefined || source.type !== "MOUNT");
-    const isTheirs = reservations.length === 0 || (roleOf(reservations) === role && !isReservedForOne(reservations));
-    return isFree && isTheirs && isOn(asked, pool);
+    const isFree = volume === undefined && mayTake(asked, pool);
+    const isTheirs = roleOf(reservations) === role && !isReservedForOne(reservations);
+    const isThere = !absentDisks.has(sourceKey(source));
+    const canBeTheirs = reservations.length === 0 ? !closedDisks.has(sourceKey(source)) : isTheirs && isThere;
+    return isFree && canBeTheirs && isOn(asked, pool);
   });
 }
 

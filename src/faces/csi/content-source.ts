@@ -1,5 +1,6 @@
 /** What a new volume's content is a copy of. */
 import { z } from "zod";
+import { codeOf } from "../../domain/error.ts";
 import type { Actor } from "../../domain/operation.ts";
 import type { CopySource, Volume } from "../../domain/records.ts";
 import type { DiskResource } from "../../domain/resource.ts";
@@ -8,7 +9,7 @@ import type { CopyRequest, Engine, VolumeView } from "../../engine/engine.ts";
 import { sizeFor } from "./capacity-range.ts";
 import { requiredText } from "./fields.ts";
 import { ownReservation, parseWireId, type VolumeName, wireId } from "./names.ts";
-import { placeOfCopy, wholeDisk } from "./places.ts";
+import { placesOfCopy, wholeDisk } from "./places.ts";
 import { CsiError } from "./status.ts";
 import type { Source, Wanted } from "./wanted.ts";
 
@@ -63,19 +64,39 @@ export async function copyContent(engine: Engine, actor: Actor, source: Source, 
   const asked = sizeFor(wanted.range, { usual: least, least });
   const whole = wholeDisk(places, wanted) ?? asked;
   const size = whole < least ? asked : whole;
-  const view = await engine.copy(actor, {
-    source: nameOf(from),
-    role,
-    id,
-    snapshot: false,
-    size,
-    disk: placeOfCopy(places, from.volume.source, size),
-    containerPath: parameters.containerPath ?? ("data" as ContainerPath),
-    shared,
-    reservations: [ownReservation(role, name)],
-    waitMs: COPY_WAIT_MS,
-  } satisfies CopyRequest);
+  const own = ownReservation(role, name);
+  const view = await copyToFirst(engine, actor, {
+    request: {
+      source: nameOf(from),
+      role,
+      id,
+      snapshot: false,
+      size,
+      containerPath: parameters.containerPath ?? ("data" as ContainerPath),
+      shared,
+      waitMs: COPY_WAIT_MS,
+    },
+    places: placesOfCopy(places, from.volume.source, { own, size }),
+  });
   requireDone(view);
+}
+
+/** Copies to the first place for which there is disk. */
+export async function copyToFirst(
+  engine: Engine,
+  actor: Actor,
+  {
+    request,
+    places: [first, ...others],
+  }: { readonly request: CopyRequest; readonly places: ReturnType<typeof placesOfCopy> },
+): Promise<VolumeView> {
+  const there = first && { disk: first.source, reservations: first.reservations };
+  try {
+    return await engine.copy(actor, { ...request, ...there });
+  } catch (error) {
+    if (codeOf(error) !== "insufficient" || others.length === 0) throw error;
+    return copyToFirst(engine, actor, { request, places: others });
+  }
 }
 
 /** @throws ABORTED while the copy goes on */

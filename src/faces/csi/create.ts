@@ -39,7 +39,10 @@ export async function createVolume(csi: Csi, request: unknown, actor: Actor): Pr
   requirePossible(fields.volume_capabilities);
   requireHere(fields.accessibility_requirements, csi.nodeId);
   const wanted = wantedOf(csi, fields);
-  const view = await csi.alone(wireId(wanted), () => ensureVolume(csi, actor, wanted));
+  // The name is taken in all roles.
+  const view = await csi.alone(`the name ${wanted.name}`, () =>
+    csi.alone(wireId(wanted), () => ensureVolume(csi, actor, wanted)),
+  );
   return { volume: volumeEntry(csi, view, fields.volume_content_source?.wire) };
 }
 
@@ -83,8 +86,9 @@ export async function ensureVolume(csi: Csi, actor: Actor, wanted: Wanted): Prom
 
 async function makeEmpty(csi: Csi, actor: Actor, resources: readonly DiskResource[], wanted: Wanted): Promise<void> {
   const { engine, defaultSize } = csi;
-  const { id, role, name, shared, parameters, ephemeral = false } = wanted;
-  const places = await placesFor(csi, actor, resources, wanted);
+  const { id, role, name, shared, parameters, ephemeral = false, onlyUnreserved = false } = wanted;
+  const usable = onlyUnreserved ? resources.filter(({ reservations }) => reservations.length === 0) : resources;
+  const places = await placesFor(csi, actor, usable, wanted);
   const asked = sizeFor(wanted.range, { usual: defaultSize, least: 0 as MilliMb });
   await performFirst(
     engine,

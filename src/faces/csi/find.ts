@@ -19,6 +19,6 @@ export async function mustFind(engine: Engine, actor: Actor, id: string): Promis
   return view;
 }
 
-function noSuchVolume(id: string): CsiError {
+export function noSuchVolume(id: string): CsiError {
   return new CsiError("NOT_FOUND", `Cannot find volume ${id}: there is no such volume on this node`);
 }

@@ -5,8 +5,8 @@ import type { Actor } from "../../domain/operation.ts";
 import { toBytes } from "../../domain/units.ts";
 import type { VolumeView } from "../../engine/engine.ts";
 import type { Csi } from "./context.ts";
+import { mustFindPublished } from "./ephemeral.ts";
 import { parseRequest, requiredPath, requiredText } from "./fields.ts";
-import { mustFind } from "./find.ts";
 import { containerAt, wireId } from "./names.ts";
 import { publishedAt, requirePublished } from "./published.ts";
 import { condition } from "./views.ts";
@@ -23,10 +23,10 @@ const STORAGE_DEGRADED = 2;
 const PROBLEMS_MAX = 10;
 
 /** As `NodeGetVolumeStats`. What nobody has counted yet is not told. */
-export async function volumeStats({ engine }: Csi, request: unknown, actor: Actor): Promise<object> {
+export async function volumeStats(csi: Csi, request: unknown, actor: Actor): Promise<object> {
   const { volume_id: id, volume_path: path } = parseRequest(STATS, request);
-  const view = await mustFind(engine, actor, id);
-  const { problem } = await requirePublished(engine, actor, view, path);
+  const view = await mustFindPublished(csi, actor, { id, path });
+  const { problem } = await requirePublished(csi.engine, actor, view, path);
   return { usage: await usageOf(view, path), volume_condition: condition(view.problem ?? problem) };
 }
 
@@ -41,10 +41,10 @@ async function usageOf({ volume, usage }: VolumeView, path: string): Promise<rea
 }
 
 /** As `NodeGetVolumeHealth`, also of a volume that could not be published. */
-export async function volumeHealth({ engine }: Csi, request: unknown, actor: Actor): Promise<object> {
+export async function volumeHealth(csi: Csi, request: unknown, actor: Actor): Promise<object> {
   const { volume_id: id, volume_publish_path: path } = parseRequest(HEALTH, request);
-  const view = await mustFind(engine, actor, id);
-  const container = path === undefined ? undefined : await engine.findContainer(actor, containerAt(path));
+  const view = await mustFindPublished(csi, actor, { id, path });
+  const container = path === undefined ? undefined : await csi.engine.findContainer(actor, containerAt(path));
   const published = publishedAt(container);
   const mountProblem = published?.attachment.uuid === view.volume.uuid ? published.problem : undefined;
   return {

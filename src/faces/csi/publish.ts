@@ -58,7 +58,7 @@ async function publishInline(
   try {
     await publishFound(csi, actor, { ...how, view });
   } catch (error) {
-    if (isNew) await removeInline(csi, actor, id).catch(() => undefined);
+    if (isNew) await removeInline(csi, actor, { id, name: view.volume }).catch(() => undefined);
     throw error;
   }
 }

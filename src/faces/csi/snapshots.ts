@@ -3,10 +3,11 @@ import { z } from "zod";
 import type { Actor } from "../../domain/operation.ts";
 import type { Volume } from "../../domain/records.ts";
 import { oneOf, refuse, show } from "../../domain/refusal.ts";
+import { sourceKey } from "../../domain/resource.ts";
 import type { Role } from "../../domain/units.ts";
-import type { VolumeView } from "../../engine/engine.ts";
+import type { CopyRequest, VolumeView } from "../../engine/engine.ts";
 import { bytesOf } from "./capacity-range.ts";
-import { isOf, requireDone } from "./content-source.ts";
+import { copyToFirst, isOf, requireDone } from "./content-source.ts";
 import type { Csi } from "./context.ts";
 import { remove } from "./delete.ts";
 import { entries, nameToBe, optionalText, parseRequest, requiredText, stringMap } from "./fields.ts";
@@ -14,6 +15,7 @@ import { mustFind } from "./find.ts";
 import { behindToken, type Page, readPage } from "./list.ts";
 import { nameReserved, newName, ownReservation, parseWireId, wireId } from "./names.ts";
 import { parseParameters } from "./parameters.ts";
+import { placesOfCopy } from "./places.ts";
 import { CsiError } from "./status.ts";
 
 const CREATE = z.object({ source_volume_id: requiredText, name: nameToBe, parameters: stringMap });
@@ -38,19 +40,29 @@ export async function createSnapshot(csi: Csi, request: unknown, actor: Actor): 
     const existing = await csi.engine.findVolume(actor, role, id);
     if (existing !== undefined) await requireSame(csi, actor, existing, { name, source });
     if (existing !== undefined && existing.copying === undefined) return { snapshot: entry(existing as Snapshot) };
-    const from = sourceName(existing) ?? nameOf(await mustFind(csi.engine, actor, source));
-    const reservations = [ownReservation(role, name)];
-    const view = await csi.engine.copy(actor, {
-      source: from,
-      role,
-      id,
-      snapshot: true,
-      reservations,
-      waitMs: COPY_WAIT_MS,
-    });
+    const asked = { role, id, snapshot: true, waitMs: COPY_WAIT_MS };
+    const begun = sourceName(existing);
+    const view =
+      begun === undefined
+        ? await begin(csi, actor, asked, { name, from: await mustFind(csi.engine, actor, source) })
+        : await csi.engine.copy(actor, { ...asked, source: begun });
     requireDone(view);
     return { snapshot: entry(view as Snapshot) };
   });
+}
+
+/** A snapshot lies where its source does. */
+async function begin(
+  { engine }: Csi,
+  actor: Actor,
+  asked: Omit<CopyRequest, "source">,
+  { name, from }: { readonly name: string; readonly from: VolumeView },
+): Promise<VolumeView> {
+  const { source, size } = from.volume;
+  const { resources } = await engine.resources(actor);
+  const beside = resources.filter((resource) => sourceKey(resource.source) === sourceKey(source));
+  const places = placesOfCopy(beside, source, { own: ownReservation(asked.role, name), size });
+  return copyToFirst(engine, actor, { request: { ...asked, source: nameOf(from) }, places });
 }
 
 /** As `DeleteSnapshot`. One that is not there is fine. */
@@ -104,7 +116,7 @@ function isSnapshot(view: VolumeView): view is Snapshot {
   return view.volume.snapshotOf !== undefined;
 }
 
-/** A snapshot lies where its source does. @throws `invalid` for what a volume alone can be told */
+/** @throws `invalid` for what a volume alone can be told */
 function roleIn(parameters: Readonly<Record<string, string>>): Role | undefined {
   const { role, ...others } = parseParameters(parameters);
   const [other] = Object.keys(others);

@@ -23,4 +23,6 @@ export interface Wanted {
   readonly source: Source | undefined;
   /** It ends with the pod that it is made for. */
   readonly ephemeral?: boolean;
+  /** Not on what the role has reserved otherwise, either. */
+  readonly onlyUnreserved?: boolean;
 }

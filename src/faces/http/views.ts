@@ -152,7 +152,7 @@ function diskJson({ usedByVolumes, usedByRetained, promised, ...disk }: NodeStat
   };
 }
 
-export function resourcesJson({ agentId, resources }: NodeResources): ResourcesJson {
+export function resourcesJson({ agentId, resources }: Pick<NodeResources, "agentId" | "resources">): ResourcesJson {
   return { agentId, resources: resources.map((resource) => printResource(resource, "post")) };
 }
 

@@ -42,7 +42,8 @@ export class NodeDouble implements SchedulerEngine {
   }
 
   async resources() {
-    return { agentId: this.agentId, resources: [...this.world.state.resources()] };
+    const resources = [...this.world.state.resources()];
+    return { agentId: this.agentId, resources, closedDisks: new Set<string>(), absentDisks: new Set<string>() };
   }
 
   async perform(actor: Actor, asked: readonly Operation[], { id }: PerformOptions = {}): Promise<OperationRecord> {
