@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
+import { liveHeap, tellingHeap } from "./live-heap.ts";
 import type { User } from "./place.ts";
 import { underUser } from "./privileges.ts";
 import { type CommandLine, Program } from "./program.ts";
@@ -26,12 +27,9 @@ export interface DaemonOptions {
   readonly program?: string;
   /** Runs the daemon as this user instead of the caller's; only root can. */
   readonly user?: User;
-  /** Lets `collectGarbage` be called. */
-  readonly collectable?: boolean;
+  /** Lets `liveHeap` be asked. */
+  readonly tellsHeap?: boolean;
 }
-
-const COLLECT_AT_SIGNAL = `process.on("SIGUSR2",()=>gc())`;
-const COLLECTABLE = `--expose-gc --import=data:text/javascript,${encodeURIComponent(COLLECT_AT_SIGNAL)}`;
 
 export class Daemon {
   readonly http: { readonly host: string; readonly port: number };
@@ -84,15 +82,17 @@ export class Daemon {
     if (timely === false) throw new Error(`The daemon did not stop within ${STOP_MS_MAX} ms`);
   }
 
-  /** What its main thread does not need any more goes, so that its heap is what lives. */
-  async collectGarbage(): Promise<void> {
-    process.kill(this.pid, "SIGUSR2");
-    // Signals are told when the loop has turned.
-    await request(this.http, { path: "/healthz" });
+  /** Bytes of its main thread's heap when garbage is gone. */
+  liveHeap(): Promise<number> {
+    return liveHeap(this.pid, this.#heapFile);
+  }
+
+  get #heapFile(): string {
+    return path.join(this.#options.dir, "heap");
   }
 
   #commandLine(): CommandLine {
-    const { args = [], collectable = false, dir, program, user } = this.#options;
+    const { args = [], dir, program, tellsHeap = false, user } = this.#options;
     const options = ["daemon", "--work-root", this.workRoot, "--socket", this.socket.socketPath];
     options.push("--listen", `${this.http.host}:${this.http.port}`, ...args);
     if (program !== undefined) return ["env", ...installedEnvironment(program), process.execPath, program, ...options];
@@ -100,7 +100,7 @@ export class Daemon {
       user === undefined
         ? [path.join(REPOSITORY, "scripts/holdfast"), ...options]
         : asUser(user, path.join(dir, "program"), options);
-    return collectable ? ["env", `NODE_OPTIONS=${COLLECTABLE}`, ...command] : command;
+    return tellsHeap ? ["env", `NODE_OPTIONS=${tellingHeap(this.#heapFile)}`, ...command] : command;
   }
 
   async #isReady(): Promise<boolean> {

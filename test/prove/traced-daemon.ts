@@ -11,6 +11,7 @@ import net from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeProgram } from "../e2e/bundled-program.ts";
+import { liveHeap, tellingHeap } from "../e2e/live-heap.ts";
 import { makePlace } from "../e2e/place.ts";
 import { request } from "../e2e/request.ts";
 
@@ -53,6 +54,8 @@ export interface TracedOptions {
   /** `UV_THREADPOOL_SIZE` */
   readonly pool: number;
   readonly args: readonly string[];
+  /** Lets `liveHeap` be asked. */
+  readonly tellsHeap?: boolean;
 }
 
 interface Running {
@@ -110,7 +113,8 @@ export class TracedDaemon {
     daemon.push("--socket", this.socket.socketPath, "--listen", `127.0.0.1:${await freePort()}`, ...args);
     const tracer = injection === undefined ? [] : [STRACE, "-D", "-f", ...this.#traceOptions(injection)];
     const [file = "", ...rest] = [...tracer, ...daemon];
-    const running = await run(file, rest, { dir, pool: this.#pool, log: this.log });
+    const env = this.#options.tellsHeap === true ? { NODE_OPTIONS: tellingHeap(this.#heapFile) } : {};
+    const running = await run(file, rest, { dir, pool: this.#pool, log: this.log, env });
     this.#running = running;
     const deadline = performance.now() + readyMsMax;
     while (running.end === undefined) {
@@ -153,6 +157,15 @@ export class TracedDaemon {
   /** What strace wrote. */
   async traced(): Promise<string> {
     return existsSync(this.trace) ? readFile(this.trace, "utf8") : "";
+  }
+
+  /** Bytes of its main thread's heap when garbage is gone. */
+  liveHeap(): Promise<number> {
+    return liveHeap(this.pid, this.#heapFile);
+  }
+
+  get #heapFile(): string {
+    return path.join(this.#options.dir, "heap");
   }
 
   /** The end of its log. */
@@ -219,11 +232,16 @@ interface Surroundings {
   readonly dir: string;
   readonly pool: number;
   readonly log: string;
+  readonly env: NodeJS.ProcessEnv;
 }
 
-async function run(file: string, args: readonly string[], { dir, pool, log }: Surroundings): Promise<Running> {
+async function run(
+  file: string,
+  args: readonly string[],
+  { dir, pool, log, env: more }: Surroundings,
+): Promise<Running> {
   const output = openSync(log, "a");
-  const env = { ...process.env, UV_THREADPOOL_SIZE: String(pool), TMPDIR: path.join(dir, "tmp") };
+  const env = { ...process.env, UV_THREADPOOL_SIZE: String(pool), TMPDIR: path.join(dir, "tmp"), ...more };
   const child = spawn(file, args, { cwd: dir, env, stdio: ["ignore", output, output] });
   closeSync(output);
   await once(child, "spawn");

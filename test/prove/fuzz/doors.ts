@@ -101,7 +101,7 @@ async function startTarget(): Promise<Target> {
       "--log-level",
       "error",
     ];
-    const daemon = await Daemon.start({ dir: place.dir, args, user: NOBODY, collectable: true });
+    const daemon = await Daemon.start({ dir: place.dir, args, user: NOBODY, tellsHeap: true });
     const { agentId } = await requestJson<StatusJson>(daemon.socket, { path: "/v1/status" });
     const doors = {
       "operator HTTP": daemon.http,
@@ -209,12 +209,12 @@ function isFailure(door: DoorName, { status, body }: Answer): boolean {
 
 /** What the daemon takes when garbage is gone; its own figures, and the kernel's. */
 async function useOf({ daemon }: Target): Promise<Use> {
-  await daemon.collectGarbage();
+  const heapBytes = await daemon.liveHeap();
   const metrics = (await request(daemon.http, { path: "/metrics" })).text;
   const figure = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(metrics)?.[1]);
   const [, residentPages = 0] = readFileSync(`/proc/${daemon.pid}/statm`, "utf8").split(" ").map(Number);
   return {
-    heapBytes: figure("nodejs_heap_size_used_bytes"),
+    heapBytes,
     otherBytes: residentPages * PAGE_BYTES - figure("nodejs_heap_size_total_bytes"),
     descriptors: readdirSync(`/proc/${daemon.pid}/fd`).length,
   };

@@ -38,7 +38,7 @@ export class SoakNode {
     // Nothing is collected by its age in the time of a run.
     const args = ["--resources", `disk(*):${diskMb}`, "--work-root", this.workRoot, "--gc-min-age", "1d"];
     args.push("--gc-interval", "5s", "--reconcile-interval", "10s", "--mount-backend", "bind", "--log-level", "warn");
-    this.daemon = new TracedDaemon({ dir, program, pool: 16, args });
+    this.daemon = new TracedDaemon({ dir, program, pool: 16, args, tellsHeap: true });
   }
 
   /** Room for so many volumes, and not much more. */
@@ -104,6 +104,11 @@ export class SoakNode {
     ]);
     const residentMb = Math.round(Number(/^VmRSS:\s*(\d+) kB/m.exec(status)?.[1]) / 1024);
     return { fds: fds.length, threads: threads.length, residentMb };
+  }
+
+  /** MB of its heap when garbage is gone. */
+  async liveHeapMb(): Promise<number> {
+    return Math.round((await this.daemon.liveHeap()) / MB);
   }
 
   /** What its descriptors lead to, with how many of each; numbers in names do not count. */

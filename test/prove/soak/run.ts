@@ -33,6 +33,10 @@ const IDLE_MS_MAX = 20_000;
 /** What a heap grows by before it is worth collecting: by experience of V8 half of what lives, and some for its young. */
 const RESIDENT_FACTOR = 1.25;
 const RESIDENT_MB = 32;
+/** Of what lives: requests under way, and volumes that came meanwhile. */
+const LIVE_MB_MORE = 16;
+/** Of its life, before it is warm. */
+const WARM_UP_PART = 0.2;
 /** The rarest work starts its thread late; a thread comes with five descriptors, and some open a directory meanwhile. */
 const FDS_MORE = 16;
 const THREADS_MORE = 3;
@@ -69,6 +73,14 @@ function courseOf(budgetMs: number, count: number): Course {
     lifeMs: budgetMs * SHORT.lifePart,
     sampleEveryMs,
   };
+}
+
+/** What it held early and late; of its heap in MB. */
+interface Life {
+  readonly early: Holdings;
+  readonly late: Holdings;
+  readonly heapEarly: number;
+  readonly heapLate: number;
 }
 
 interface SoakOptions {
@@ -113,7 +125,9 @@ class Soak {
     this.#filling = this.#fillAgain();
     this.#filling.catch(() => undefined);
     await this.#killAgain(endMs, count);
-    const { early, late } = await this.#liveOn(Math.min(course.lifeMs, Math.max(1_000, endMs - performance.now())));
+    const { early, late, heapEarly, heapLate } = await this.#liveOn(
+      Math.min(course.lifeMs, Math.max(1_000, endMs - performance.now())),
+    );
     this.#isFilling = false;
     await this.#filling;
     progress(`one life of ${Math.round(course.lifeMs / 1_000)} s is over, ${tally.operations} operations`);
@@ -133,6 +147,8 @@ class Soak {
       "mounts at most": this.#peakMounts,
       "ms p99 of attach": Math.round(percentile(tally.attachMs, 0.99)),
       "ms to start at most": Math.round(Math.max(0, ...this.#restartsMs)),
+      "MB alive early": heapEarly,
+      "MB alive late": heapLate,
       "MB early": early.residentMb,
       "MB late": late.residentMb,
       "MB at the end": after.residentMb,
@@ -169,14 +185,19 @@ class Soak {
   }
 
   /** Without a kill. What it holds early, when it has warmed up, and late. */
-  async #liveOn(lifeMs: number): Promise<{ readonly early: Holdings; readonly late: Holdings }> {
+  async #liveOn(lifeMs: number): Promise<Life> {
     const { tally, node } = this.#options;
     this.#crowd.begin();
-    const samples = await this.#watch(lifeMs);
+    await this.#watch(lifeMs * WARM_UP_PART);
+    const heapEarly = await node.liveHeapMb();
+    const samples = await this.#watch(lifeMs * (1 - WARM_UP_PART));
+    const heapLate = await node.liveHeapMb();
     await this.#crowd.stop();
     await this.#crowd.compare();
-    const fifth = Math.max(1, Math.floor(samples.length / 5));
-    const [early, late] = [medians(samples.slice(fifth, 2 * fifth)), medians(samples.slice(-fifth))];
+    const quarter = Math.max(1, Math.floor(samples.length / 4));
+    const [early, late] = [medians(samples.slice(0, quarter)), medians(samples.slice(-quarter))];
+    if (heapLate > heapEarly + LIVE_MB_MORE)
+      tally.violations.push(`what lives in its heap grows from ${heapEarly} to ${heapLate} MB`);
     const most = early.residentMb * RESIDENT_FACTOR + RESIDENT_MB;
     if (late.residentMb > most)
       tally.violations.push(`its memory grows from ${early.residentMb} to ${late.residentMb} MB`);
@@ -186,7 +207,7 @@ class Soak {
     }
     if (late.threads > early.threads + THREADS_MORE)
       tally.violations.push(`its threads grow from ${early.threads} to ${late.threads}`);
-    return { early, late };
+    return { early, late, heapEarly, heapLate };
   }
 
   /** Lets them work for a time; returns what the daemon held meanwhile. */
