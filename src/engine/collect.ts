@@ -218,8 +218,10 @@ function requireCollectable(
   if (isElsewhere) refuse("busy", "its directory is not in trash");
 }
 
+/** What was restored or pinned while its collection waited for it is no failure. */
 function noteFailure(parts: Parts, signal: AbortSignal, uuid: Incarnation, reason: string): void {
-  if (signal.aborted || !parts.ledger.state.volumes.has(uuid)) return;
+  const volume = parts.ledger.state.volumes.get(uuid);
+  if (signal.aborted || volume === undefined || volume.phase === "live" || volume.pinned === true) return;
   parts.observations.failed(uuid, reason, parts.clock.bootTimeMs());
   parts.log.warn({ volume: uuid }, reason);
 }

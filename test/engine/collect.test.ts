@@ -400,6 +400,18 @@ describe("a retained volume's view", () => {
     expect((await rig.view("db")).dueAt).toBe(rig.clock.now() + 0.5 * GC.delayMs);
   });
 
+  test("one that is restored while its collection waits for it has none either", async () => {
+    const rig = await startEmpty();
+    const { uuid } = await destroyed(rig, "db");
+    let restored: Promise<Volume> | undefined;
+    rig.holders.afterLook = () => {
+      restored ??= rig.engine.restore(PEER, { uuid }).then(({ volume }) => volume);
+    };
+    await pass(rig, GC.delayMs);
+    expect(await restored).toMatchObject({ uuid, phase: "live" });
+    expect((await rig.view("db")).problem).toBeUndefined();
+  });
+
   test("a restored one has no failure of a collection any more", async () => {
     const rig = await startEmpty();
     const { uuid } = await destroyed(rig, "db");
