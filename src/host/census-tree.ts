@@ -16,7 +16,7 @@ import { diskError } from "./disk-error.ts";
 import { SCOPE } from "./incarnation.ts";
 import { openPart, openQuietly, readOn } from "./open-directory.ts";
 import { isErrno, O, openat2, RESOLVE } from "./syscalls.ts";
-import { type Examined, examine, goOnAt, ITSELF, Names } from "./syscalls-census.ts";
+import { type Examined, examine, goOnAt, ITSELF, leaveNames, type Names, takeNames } from "./syscalls-census.ts";
 
 /** What is to be looked at. */
 export interface CensusOrder {
@@ -93,7 +93,6 @@ export function actionOn({ parent, name, project }: CensusOrder): string {
 class Walk {
   readonly #order: CensusOrder;
   readonly #levels: Level[] = [];
-  readonly #unused: Names[] = [];
   readonly #linked = new LinkedInodes();
   readonly #tally: Tally = { usedBytes: 0, inodes: 0, unread: 0, entries: 0, wrong: 0, refused: 0 };
 
@@ -174,8 +173,7 @@ class Walk {
   }
 
   #begin(fd: number, name: Buffer): void {
-    const names = this.#unused.pop() ?? new Names();
-    names.clear();
+    const names = takeNames();
     const level: Level = { name, fd, names, identity: undefined, position: 0n };
     // First of all, so that it is closed whatever happens.
     this.#levels.push(level);
@@ -214,14 +212,13 @@ class Walk {
     level.fd = fd;
     if (!isSame(examine(fd, ITSELF), level.identity)) throw this.#disturbed();
     goOnAt(fd, level.position);
-    level.names = this.#unused.pop() ?? new Names();
-    level.names.clear();
+    level.names = takeNames();
   }
 
   #close(level: Level): void {
     const { fd, names } = openPart(level);
     closeSync(fd);
-    this.#unused.push(names);
+    leaveNames(names);
     level.fd = undefined;
     level.names = undefined;
   }

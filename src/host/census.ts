@@ -75,6 +75,7 @@ export function createCensus({ share = SHARE }: { readonly share?: number } = {}
     timeoutMs: TIMEOUT_MS,
     start: () =>
       new Worker(new URL("./census-worker.ts", import.meta.url), {
+        name: "census",
         // Descriptors are closed by number; by default Node would close at exit numbers that others use by then.
         trackUnmanagedFds: false,
       }),

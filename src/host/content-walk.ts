@@ -11,7 +11,7 @@ import { HoldfastError } from "../domain/error.ts";
 import { SCOPE } from "./incarnation.ts";
 import { openPart, openQuietly, readOn } from "./open-directory.ts";
 import { isErrno, O, openat2, RESOLVE } from "./syscalls.ts";
-import { goOnAt, Names } from "./syscalls-census.ts";
+import { goOnAt, leaveNames, type Names, takeNames } from "./syscalls-census.ts";
 import { examineOriginal, type Original } from "./syscalls-copy.ts";
 
 /** Something that is no directory, or one that is gone into. */
@@ -81,7 +81,6 @@ export function* walkContent(topFd: number, visitor: Visitor): Generator<undefin
 class ContentWalk {
   readonly #visitor: Visitor;
   readonly #levels: Level[] = [];
-  readonly #unused: Names[] = [];
 
   constructor(visitor: Visitor) {
     this.#visitor = visitor;
@@ -156,8 +155,7 @@ class ContentWalk {
       if (this.#levels.length >= LEVELS_MAX) throw this.#refuse("unsupported", name, "directories lie too deep");
       const found = examineOriginal(fd);
       if (!this.#visitor.enter({ fd, name, found })) return;
-      const names = this.#unused.pop() ?? new Names();
-      names.clear();
+      const names = takeNames();
       this.#levels.push({ name, found, fd, names, position: 0n });
       isEntered = true;
     } finally {
@@ -202,14 +200,13 @@ class ContentWalk {
       throw this.#refuse("in_use", level.name, "somebody is moving its directories");
     }
     goOnAt(level.fd, level.position);
-    level.names = this.#unused.pop() ?? new Names();
-    level.names.clear();
+    level.names = takeNames();
   }
 
   #close(level: Level): void {
     const { fd, names } = openPart(level);
     closeSync(fd);
-    this.#unused.push(names);
+    leaveNames(names);
     level.fd = undefined;
     level.names = undefined;
   }

@@ -41,6 +41,7 @@ export function createCopier(): Copier {
     timeoutMs: TIMEOUT_MS,
     start: () =>
       new Worker(new URL("./copy-worker.ts", import.meta.url), {
+        name: "copy",
         // Descriptors are closed by number; by default Node would close at exit numbers that others use by then.
         trackUnmanagedFds: false,
       }),

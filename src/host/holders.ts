@@ -22,6 +22,7 @@ export function createHolders({ diskRoots }: HoldersOptions): Holders {
     timeoutMs: TIMEOUT_MS,
     start: () =>
       new Worker(new URL("./holders-worker.ts", import.meta.url), {
+        name: "holders",
         // Descriptors are closed by number; by default Node would close at exit numbers that others use by then.
         trackUnmanagedFds: false,
       }),

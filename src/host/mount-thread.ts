@@ -60,6 +60,7 @@ function chooseBackend(wanted: MounterOptions["backend"]): Mounter["backend"] {
 
 function startThread(backend: Mounter["backend"]): Worker {
   return new Worker(new URL("./mount-worker.ts", import.meta.url), {
+    name: "mounts",
     workerData: backend,
     // Descriptors are closed by number; by default Node would close at exit numbers that others use by then.
     trackUnmanagedFds: false,

@@ -13,7 +13,7 @@ import { diskError } from "./disk-error.ts";
 import { SCOPE } from "./incarnation.ts";
 import { letEnter, letRemove } from "./purge-obstacles.ts";
 import { AT, type DirectoryEntry, isErrno, O, openat2, RESOLVE, type Stat, statx, unlinkat } from "./syscalls.ts";
-import { NameBatch } from "./syscalls-purge.ts";
+import { leaveBatch, takeBatch } from "./syscalls-purge.ts";
 import { isRecordedDirectory } from "./walk.ts";
 
 interface Pending extends DirectoryEntry {
@@ -75,7 +75,7 @@ class Removal {
   /** The first is the trash itself, which is not ours to close. */
   readonly #levels: [Level, ...Level[]];
   /** Of the deepest level: it is not left, and none entered, before they are all taken. */
-  readonly #names = new NameBatch();
+  readonly #names = takeBatch();
   #entries = 0;
   #repeats = 0;
   #remade = 0;
@@ -116,6 +116,7 @@ class Removal {
 
   close(): void {
     for (const { fd } of this.#levels.splice(1)) if (fd !== undefined) closeSync(fd);
+    leaveBatch(this.#names);
   }
 
   get #deepest(): Level {

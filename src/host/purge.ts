@@ -38,6 +38,7 @@ export function createPurger({ isBusy = watchThisThread() }: PurgerOptions = {})
     timeoutMs: TIMEOUT_MS,
     start: () =>
       new Worker(new URL("./purge-worker.ts", import.meta.url), {
+        name: "purge",
         // Descriptors are closed by number; by default Node would close at exit numbers that others use by then.
         trackUnmanagedFds: false,
       }),

@@ -71,6 +71,22 @@ export function examine(dirFd: number, name: Buffer): Examined {
   };
 }
 
+/** Made once and taken again: V8 does not see how much memory the garbage of many would be. */
+const unused: Names[] = [];
+/** What a deep tree needed at once goes. */
+const UNUSED_MAX = 32;
+
+/** To be given back with `leaveNames`. */
+export function takeNames(): Names {
+  const names = unused.pop() ?? new Names();
+  names.clear();
+  return names;
+}
+
+export function leaveNames(names: Names): void {
+  if (unused.length < UNUSED_MAX) unused.push(names);
+}
+
 /** Some names of an open directory at a time, one of them the current one. */
 export class Names {
   readonly #buffer = Buffer.alloc(NAMES_BYTES);

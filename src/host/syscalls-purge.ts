@@ -9,7 +9,11 @@ import { SystemCallError } from "./syscalls.ts";
 const { EINTR } = constants.errno;
 
 /** Room for some thirty thousand names: the more are sorted together, the closer to each other the disk is changed. */
-const BATCH_BYTES = 2 ** 20;
+const LARGE_BYTES = 2 ** 20;
+/** For the most: many volumes may be deleted in turn, and each has a batch of its own. */
+const SMALL_BYTES = 2 ** 15;
+/** The longest record: with less than that left there may be more to come. */
+const RECORD_BYTES_MAX = 280;
 
 /** `getdents64`: where a record has its inode's number, its length, its type, and its name. */
 const RECORD = { INODE: 0, LENGTH: 16, TYPE: 18, NAME: 19, DT_UNKNOWN: 0, DT_DIR: 4 } as const;
@@ -20,20 +24,48 @@ const callGetdents64 = libc.func("getdents64", "long", ["int", "void *", "size_t
 const callUnlinkat = libc.func("unlinkat", "int", ["int", "void *", "int"]);
 const callSetpriority = libc.func("setpriority", "int", ["int", "uint32_t", "int"]);
 
+/** Made once and taken again: V8 does not see how much memory the garbage of many would be. */
+const unused: NameBatch[] = [];
+
+/** To be given back with `leaveBatch`. */
+export function takeBatch(): NameBatch {
+  const batch = unused.pop() ?? new NameBatch();
+  batch.clear();
+  return batch;
+}
+
+export function leaveBatch(batch: NameBatch): void {
+  if (!batch.isLarge) unused.push(batch);
+}
+
 /**
  * Names of an open directory in the order of their inodes, one at a time: in the directory's own order a large ext4
  * directory takes a sixth longer.
  */
-export class NameBatch {
-  readonly #bytes = Buffer.alloc(BATCH_BYTES);
+class NameBatch {
+  #bytes = Buffer.alloc(SMALL_BYTES);
   /** Where the records begin that are still to come; the last one is next. */
   #starts: Float64Array = new Float64Array();
   #left = 0;
   #start = 0;
+  /** There was not room for all of a directory's names. */
+  #isFull = false;
+
+  /** Forgets what was read, before another directory is. */
+  clear(): void {
+    this.#left = 0;
+    this.#isFull = false;
+  }
+
+  get isLarge(): boolean {
+    return this.#bytes.length > SMALL_BYTES;
+  }
 
   /** Reads the next names of a directory. `false` when all were read. */
   fill(fd: number): boolean {
+    if (this.#isFull) this.#bytes = Buffer.alloc(LARGE_BYTES);
     const length = call("getdents64", () => callGetdents64(fd, this.#bytes, this.#bytes.length));
+    this.#isFull = this.#bytes.length < LARGE_BYTES && length > SMALL_BYTES - RECORD_BYTES_MAX;
     const starts: number[] = [];
     for (let at = 0; at < length; at += this.#bytes.readUInt16LE(at + RECORD.LENGTH)) {
       if (!this.#isDotOrDots(at)) starts.push(at);
@@ -83,11 +115,11 @@ export function lowerCpuPriority(nice: number): void {
 
 /** By the low half of a key: it only has to be near, and fits with its place into one exact number. */
 function sortDescending(starts: readonly number[], keyOf: (start: number) => number): Float64Array {
-  const pairs = Float64Array.from(starts, (start) => keyOf(start) * BATCH_BYTES + start);
+  const pairs = Float64Array.from(starts, (start) => keyOf(start) * LARGE_BYTES + start);
   return pairs
     .sort()
     .reverse()
-    .map((pair) => pair % BATCH_BYTES);
+    .map((pair) => pair % LARGE_BYTES);
 }
 
 function call(name: string, invoke: () => number): number {
