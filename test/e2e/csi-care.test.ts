@@ -158,6 +158,16 @@ describe.runIf(mayMount)("careless requests of CSI", () => {
     await scene.must("DeleteVolume", { volume_id: id });
   });
 
+  test("a volume of another role is not unpublished by a part of its id", async () => {
+    const id = await scene.createByOperator("ads", "part");
+    const target = scene.target("part");
+    await scene.must("NodePublishVolume", publishing(id, target));
+    expect(await scene.call("NodeUnpublishVolume", publishing("part", target))).toMatchObject({ status: "NOT_FOUND" });
+    expect(scene.mounts()).toContain(target);
+    await scene.must("NodeUnpublishVolume", publishing(id, target));
+    await scene.must("DeleteVolume", { volume_id: id });
+  });
+
   test("a volume that an operator mounted elsewhere is not taken from there, and what only shows it stays", async () => {
     const elsewhere = path.join(scene.place.dir, "elsewhere");
     mkdirSync(elsewhere);

@@ -36,7 +36,8 @@ export function isInline(context: Readonly<Record<string, string>>): boolean {
 export function nameFor({ role }: Pick<Csi, "role">, id: string, published?: VolumeName): VolumeName {
   const name = parseWireId(id);
   if (name !== undefined) return name;
-  const own = published !== undefined && published.id === idForName(published.role, id) ? published.role : role;
+  const isOwn = published !== undefined && MADE_UP.test(id) && published.id === idForName(published.role, id);
+  const own = isOwn ? published.role : role;
   return { role: own, id: idForName(own, id) };
 }
 
