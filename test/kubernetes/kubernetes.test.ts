@@ -1,6 +1,6 @@
 /**
  * Kubernetes' own kubelet, scheduler and API server, as Debian has them, use the real daemon through CSI. Dynamic
- * provisioning needs sidecars that no registry here has: volumes are made by the operator, or by the pods that they live and
+ * provisioning needs sidecars that Debian does not have: volumes are made by the operator, or by the pods that they live and
  * end with.
  */
 import { existsSync } from "node:fs";
@@ -102,6 +102,8 @@ describe("a volume of the operator's", () => {
     await Promise.all([cluster.kubelet.kill9(), cluster.holdfastDaemon.kill9()]);
     await cluster.holdfastDaemon.start();
     await cluster.kubelet.start();
+    // Kubelet answers before it knows its pods.
+    await eventually(async () => (await cluster.kubectl("exec", "db-1", "--", "true")).status === 0);
     await cluster.inPod("db-1", "echo second >> /data/file");
     expect(await stateOf("db")).toBe("attached");
 
