@@ -235,7 +235,7 @@ function check(layer: Layer, place: string, label: (name: string) => string): vo
   const { error } = LAYER.safeParse(layer, { reportInput: true });
   if (error === undefined) return;
   const mistakes = error.issues.flatMap((issue) =>
-    issue.code === "unrecognized_keys" ? issue.keys.map(unknownKey) : [wrongValue(issue, label)],
+    issue.code === "unrecognized_keys" ? unknownKeys(issue.keys) : [wrongValue(issue, label)],
   );
   const rest = mistakes.length - MISTAKES_SHOWN;
   const told = rest > 0 ? [...mistakes.slice(0, MISTAKES_SHOWN), `and ${rest} more`] : mistakes;
@@ -248,11 +248,20 @@ function wrongValue(issue: z.core.$ZodIssue, label: (name: string) => string): s
   return `${place} is ${shown(issue.input)}, expected ${issue.message}`;
 }
 
-function unknownKey(key: string): string {
-  const plain = (name: string) => name.toLowerCase().replaceAll(/[-_]/g, "");
-  const meant = DAEMON_OPTIONS.find(({ name }) => plain(name) === plain(key));
-  const names = meant === undefined ? `one of ${DAEMON_OPTIONS.map(({ name }) => name).join(", ")}` : meant.name;
-  return `${shown(key)} is not a setting, expected ${names}`;
+/** What there is instead is listed once. */
+function unknownKeys(keys: readonly string[]): readonly string[] {
+  let isListed = false;
+  return keys.map((key) => {
+    const meant = DAEMON_OPTIONS.find(({ name }) => plain(name) === plain(key));
+    if (meant !== undefined) return `${shown(key)} is not a setting, expected ${meant.name}`;
+    const names = isListed ? "" : `, expected one of ${DAEMON_OPTIONS.map(({ name }) => name).join(", ")}`;
+    isListed = true;
+    return `${shown(key)} is not a setting${names}`;
+  });
+}
+
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll(/[-_]/g, "");
 }
 
 function flagOf(name: string): string {

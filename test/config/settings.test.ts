@@ -107,6 +107,12 @@ describe("a configuration file is refused", () => {
     );
   });
 
+  test("listing them once for several such keys", () => {
+    const told = refusal(() => fromFile("colour: blue\nsize: 1\n"));
+    expect(told.split("workRoot, ")).toHaveLength(2);
+    expect(told).toMatch(/"size" is not a setting$/);
+  });
+
   test("when a key is __proto__", () => {
     expect(refusal(() => fromFile("__proto__: {workRoot: /evil}\n"))).toContain('"__proto__" is not a setting');
   });

@@ -78,13 +78,18 @@ export class CsiScene {
       "--log-level",
       "debug",
     ];
-    const more = (await prepare?.(place.dir)) ?? [];
-    const daemon = await Daemon.start({
-      dir: place.dir,
-      args: [...usual, ...args, ...more],
-      ...(program === undefined ? {} : { program }),
-    });
-    return new CsiScene(place, daemon, openClient(socket));
+    try {
+      const more = (await prepare?.(place.dir)) ?? [];
+      const daemon = await Daemon.start({
+        dir: place.dir,
+        args: [...usual, ...args, ...more],
+        ...(program === undefined ? {} : { program }),
+      });
+      return new CsiScene(place, daemon, openClient(socket));
+    } catch (error) {
+      await place.remove();
+      throw error;
+    }
   }
 
   call(name: string, fields: object = {}): Promise<Answer> {

@@ -25,6 +25,8 @@ const STRANGE_PERCENT = 12;
 /** How often a list repeats itself that is long: lists may lie in lists, and making them must not take the time of others. */
 const TEXTS = 3_000;
 const MESSAGES = 20;
+/** More than a request may have, and not so much that to make it would take seconds. */
+const LIST_BYTES = 4 * MIB;
 const MISSING_PERCENT = 4;
 const REQUEST_BYTES_MAX = 256 * 1024;
 /** Paths of directories, which are strange by themselves; anything else could be a place that exists. */
@@ -219,7 +221,10 @@ function strangeText(text: string, chance: Chance): string {
 
 function changedList(list: readonly unknown[], chance: Chance): unknown[] {
   const items = list.map((item) => changed(item, chance));
-  if (chance.percent(3))
-    return Array.from({ length: typeof items[0] === "string" ? TEXTS : MESSAGES }, () => items).flat();
+  if (chance.percent(3)) {
+    const times =
+      typeof items[0] === "string" ? Math.min(TEXTS, Math.ceil(LIST_BYTES / items.join("").length)) : MESSAGES;
+    return Array.from({ length: times }, () => items).flat();
+  }
   return chance.percent(STRANGE_PERCENT) ? [...items, ...items] : items;
 }
