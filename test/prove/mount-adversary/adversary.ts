@@ -88,7 +88,8 @@ export class Adversary {
       const path = this.#newDirectory("elsewhere");
       mount(target.path, path, null, MS.BIND);
       const end = async () => umount2(path, UMOUNT.NOFOLLOW | UMOUNT.DETACH);
-      const { uuid } = target;
+      // Of several mounts at a place it is the uppermost, whichever was chosen.
+      const uuid = this.#topAt(path)?.uuid;
       if (uuid !== undefined) this.#holds.push({ uuids: () => [uuid], end });
     },
     moveAway: async (target: Seen) => {
