@@ -13,12 +13,25 @@ import { asFarAsTold, ifThere, mountsOf, otherNamespaces } from "./namespace-wal
 import { describeProcess } from "./processes.ts";
 import { type MountDetails, mountDetails } from "./syscalls.ts";
 
+/** A container that is being started has for a moment what may lie anywhere: a look that finds somebody is not the last. */
+const LOOKS_MAX = 3;
+const PAUSE_MS = 20;
+const pause = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+
 /**
  * Mounts first, then processes; of each directory what was found of it.
  * @throws `unavailable` when a namespace or process cannot be ruled out, or a directory is not there
  */
 export function findDirectoryHolders(directories: readonly string[]): readonly DirectoryHolder[] {
   if (directories.length === 0) return [];
+  for (let look = 1; ; look += 1) {
+    const found = lookForHolders(directories);
+    if (found.length === 0 || look === LOOKS_MAX) return found;
+    Atomics.wait(pause, 0, 0, PAUSE_MS);
+  }
+}
+
+function lookForHolders(directories: readonly string[]): readonly DirectoryHolder[] {
   const asked = askFor(directories);
   const found: DirectoryHolder[] = [];
   const own = new Map<string, Mount>();

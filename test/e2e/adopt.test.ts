@@ -118,7 +118,8 @@ describe.runIf(mayMount)("adopting", () => {
     expect(dry.stdout).toMatch(/ads\/cache +3\.\d +4 +root/);
     expect(await volumes()).toEqual([]);
 
-    expect(await holdfast("adopt", "--mesos", "mesos")).toMatchObject({ exitCode: 0 });
+    const adopted = await holdfast("adopt", "--mesos", "mesos");
+    expect(adopted.exitCode, adopted.stderr).toBe(0);
     expect(await volumes()).toEqual([
       "ads/cache detached",
       `ads/${ids[0]} detached`,
