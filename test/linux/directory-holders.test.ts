@@ -133,6 +133,13 @@ describe.runIf(mayMount)("ofDirectories across mounts", () => {
     expect(await pidsOf(db)).toEqual([sitting.pid, reading.pid].toSorted());
   });
 
+  test("does not mean who has for a moment what may lie anywhere, as a container that is being started", async () => {
+    const there = `"${base}/elsewhere"`;
+    const once = `mount --bind ${there} ${there}; cd ${there}; umount -l ${there}; sleep 0.005; cd /; sleep 0.1`;
+    await start(`while :; do ${once}; done &`, { ownNamespace: true });
+    for (let look = 0; look < 60; look += 1) expect(await holders.ofDirectories([db])).toEqual([]);
+  });
+
   test("does not mean those who come with mounts of their own while it is looked", async () => {
     await start(manyComeAndGo(`${base}/elsewhere`));
     for (let round = 0; round < 100; round += 1) expect(await holders.ofDirectories([db])).toEqual([]);
